@@ -1,0 +1,156 @@
+"""What is known of the cluster's hashed indexes: spec, model and directory, kept fresh."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ..errors import ConflictError, NotFoundError
+from ..mappings.spec import IndexSpec
+from ..models.directory import Directory
+from ..models.model import HashModel
+from .engines.opensearch import OpenSearchEngine
+from .store import ModelStore
+
+#: Seconds until a directory is read again. Counts only steer how far a plan reaches; a document
+#: in a bucket that is known is found the moment the engine makes it visible.
+FRESH_FOR = 30.0
+_FILTERS_KEPT = 256
+#: Buckets asked for at once: an engine answers at most 65,535 by default.
+_PAGE = 32_768
+
+
+@dataclass(frozen=True)
+class HashedIndex:
+    """One index as a request sees it."""
+
+    name: str
+    spec: IndexSpec
+    model: HashModel
+    directory: Directory
+
+
+class Catalog:
+    """Reads and caches; nothing here is written."""
+
+    def __init__(self, engine: OpenSearchEngine, *, fresh_for: float = FRESH_FOR) -> None:
+        self._engine = engine
+        self._store = ModelStore(engine)
+        self._fresh_for = fresh_for
+        self._indexes: dict[str, tuple[float, HashedIndex]] = {}
+        self._filtered: OrderedDict[tuple[str, bytes], tuple[float, Directory]] = OrderedDict()
+        self._models: dict[str, HashModel] = {}
+
+    def get(self, index: str) -> HashedIndex:
+        """The index, at most `fresh_for` seconds old.
+
+        Raises:
+            NotFoundError: no such index, or not a hashed one.
+            ConflictError: a pattern whose indexes have different specs.
+        """
+        cached = self._indexes.get(index)
+        if cached is not None and time.monotonic() - cached[0] < self._fresh_for:
+            return cached[1]
+        read_at = time.monotonic()
+        spec = read_spec(self._engine, index)
+        model = self._model(spec)
+        directory = read_directory(self._engine, index, spec, None)
+        entry = HashedIndex(index, spec, model, directory)
+        self._indexes[index] = (read_at, entry)
+        return entry
+
+    def filtered(self, index: HashedIndex, query: dict[str, Any]) -> Directory:
+        """The directory of the documents that match `query`: one small aggregation, cached."""
+        key = (index.name, orjson.dumps(query, option=orjson.OPT_SORT_KEYS))
+        cached = self._filtered.get(key)
+        if cached is not None and time.monotonic() - cached[0] < self._fresh_for:
+            self._filtered.move_to_end(key)
+            return cached[1]
+        read_at = time.monotonic()
+        directory = read_directory(self._engine, index.name, index.spec, query)
+        self._filtered[key] = (read_at, directory)
+        if len(self._filtered) > _FILTERS_KEPT:
+            self._filtered.popitem(last=False)
+        return directory
+
+    def forget(self, index: str) -> None:
+        """Read the index anew at the next request."""
+        self._indexes.pop(index, None)
+        for key in [key for key in self._filtered if key[0] == index]:
+            del self._filtered[key]
+
+    def _model(self, spec: IndexSpec) -> HashModel:
+        sha256 = spec.model.sha256
+        if sha256 not in self._models:
+            ref, model = self._store.pull(str(spec.model))
+            if ref.sha256 != sha256:
+                raise ConflictError(
+                    f"the index was made with model {spec.model} of checksum {sha256[:12]}…, and "
+                    f"the store has {ref.sha256[:12]}… under that name; push the right one again"
+                )
+            self._models[sha256] = model
+        return self._models[sha256]
+
+
+def read_spec(engine: OpenSearchEngine, index: str) -> IndexSpec:
+    """The spec in an index's mapping.
+
+    Raises:
+        NotFoundError: no such index, or not a hashed one.
+        ConflictError: an alias or pattern over indexes with different specs.
+    """
+    try:
+        mappings = engine.mappings(index)
+    except NotFoundError as error:
+        raise NotFoundError(f"index {index!r} does not exist; see: meta4 index list") from error
+    specs = [IndexSpec.from_mapping(mapping, name) for name, mapping in mappings.items()]
+    if not specs:
+        raise NotFoundError(f"no index matches {index!r}; see: meta4 index list")
+    if any(spec != specs[0] for spec in specs):
+        raise ConflictError(f"{index!r} names indexes with different specs; search them one by one")
+    return specs[0]
+
+
+def read_directory(
+    engine: OpenSearchEngine, index: str, spec: IndexSpec, query: dict[str, Any] | None
+) -> Directory:
+    """Bucket counts of the documents that have a vector and match `query`."""
+    fields = spec.fields
+    has_vector: dict[str, Any] = {"exists": {"field": spec.field}}
+    conditions = [has_vector] if query is None else [has_vector, query]
+    n_pages = -(-spec.n_buckets // _PAGE)
+    buckets: list[int] = []
+    counts: list[int] = []
+    n_documents = n_strays = 0
+    for page in range(n_pages):
+        terms: dict[str, Any] = {"field": fields.bucket, "size": spec.n_buckets}
+        if n_pages > 1:
+            terms["include"] = {"partition": page, "num_partitions": n_pages}
+        aggregations: dict[str, Any] = {"buckets": {"terms": terms}}
+        if page == 0:
+            own = {"term": {fields.model: str(spec.model)}}
+            aggregations["hashed"] = {"filter": own}
+        answer = engine.search(
+            index,
+            {
+                "size": 0,
+                "track_total_hits": True,
+                "query": {"bool": {"filter": conditions}},
+                "aggs": aggregations,
+            },
+        )
+        if page == 0:
+            n_documents = answer["hits"]["total"]["value"]
+            n_strays = n_documents - answer["aggregations"]["hashed"]["doc_count"]
+        for entry in answer["aggregations"]["buckets"]["buckets"]:
+            bucket = int(entry["key"], 16)
+            # A document of another model may name a bucket that this one does not have.
+            if bucket < spec.n_buckets:
+                buckets.append(bucket)
+                counts.append(entry["doc_count"])
+    ids = np.asarray(buckets, dtype=np.int64)
+    order = np.argsort(ids)
+    return Directory(ids[order], np.asarray(counts, dtype=np.int64)[order], n_documents, n_strays)

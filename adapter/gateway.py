@@ -1,0 +1,156 @@
+"""`Meta4`: what a program uses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from opensearchpy import OpenSearch
+
+from ..errors import ClauseError, NotFoundError
+from ..ingest.documents import value_at
+from ..models.embeddings import as_embedding
+from .catalog import FRESH_FOR, Catalog, HashedIndex
+from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites
+from .engines.opensearch import OpenSearchEngine
+from .explanation import explain_body
+from .planning import RequestPlan, plan_request
+from .rewriter import PlannedSite, query_vector, rewrite_body
+
+Body = dict[str, Any]
+
+
+class Meta4:
+    """Search with `meta4_similar` and `meta4_analogy` clauses.
+
+    >>> meta4 = Meta4("http://localhost:9200")
+    >>> meta4.search(index="words", body={"query": {"meta4_similar":
+    ...     {"embedding": {"id": "berlin", "k": 5}}}})
+
+    Args:
+        client: a URL, or an `opensearchpy.OpenSearch` of one's own.
+        fresh_for: seconds until an index's bucket counts are read again.
+    """
+
+    def __init__(
+        self, client: str | OpenSearch | OpenSearchEngine, *, fresh_for: float = FRESH_FOR
+    ) -> None:
+        if isinstance(client, str):
+            self.engine = OpenSearchEngine.at(client)
+        elif isinstance(client, OpenSearchEngine):
+            self.engine = client
+        else:
+            self.engine = OpenSearchEngine(client, "the given client")
+        self.catalog = Catalog(self.engine, fresh_for=fresh_for)
+
+    def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """Rewrite a body and send it; a body without clauses is sent as it is.
+
+        A page that comes back short although the plan did not look everywhere is asked for
+        again, exactly.
+
+        Raises:
+            ClauseError: a clause that cannot be read, or stands where it cannot be rewritten.
+            NotFoundError: an index or document that is not there.
+            EmbeddingError: a vector that cannot be searched for.
+            EngineError: the server failed or refused.
+        """
+        rewritten, planned = self._rewrite(index, body, exact=False)
+        answer = self.engine.search(index, rewritten)
+        if any(one.plan.probes is not None for one in planned) and _is_short(answer, rewritten):
+            rewritten, planned = self._rewrite(index, body, exact=True)
+            answer = self.engine.search(index, rewritten)
+        if planned and "sort" not in body:
+            for hit in answer["hits"]["hits"]:
+                hit.pop("sort", None)
+        return answer
+
+    def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """The body that `search` would send, for those who send it themselves."""
+        return self._rewrite(index, body, exact=False)[0]
+
+    def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """What `search` would do and why: see `adapter.explanation.explain_body`."""
+        rewritten, planned = self._rewrite(index, body, exact=False)
+        if not planned:
+            raise ClauseError("nothing to explain: the query has no meta4 clause")
+        return explain_body(self.engine, self.catalog.get(index), rewritten, planned)
+
+    def _rewrite(
+        self, index: str, body: Mapping[str, Any], *, exact: bool
+    ) -> tuple[Body, list[PlannedSite]]:
+        if not contains_clause(body.get("query")):
+            return dict(body), []
+        sites = find_sites(body["query"])
+        known = self.catalog.get(index)
+        for site in sites:
+            if site.field != known.spec.field:
+                raise ClauseError(
+                    f"field {site.field!r} is not hashed in index {index!r}; "
+                    f"its hashed field is {known.spec.field!r}"
+                )
+        vectors = self._vectors(known, sites)
+        planned = [
+            self._plan(known, site, rows, exact) for site, rows in zip(sites, vectors, strict=True)
+        ]
+        dialect = self.engine.dialect
+        return rewrite_body(body, planned, known.spec, known.model, dialect), planned
+
+    def _plan(
+        self, known: HashedIndex, site: Site, vectors: NDArray[np.float32], exact: bool
+    ) -> PlannedSite:
+        clause = site.clause
+        filtered = known.directory
+        if site.filters or site.exclusions:
+            condition: Body = {}
+            if site.filters:
+                condition["filter"] = list(site.filters)
+            if site.exclusions:
+                condition["must_not"] = list(site.exclusions)
+            filtered = self.catalog.filtered(known, {"bool": condition})
+        plan: RequestPlan = plan_request(
+            query_vector(site, vectors),
+            clause.k,
+            1.0 if exact else clause.recall,
+            known.spec,
+            known.model.weights,
+            known.directory,
+            filtered,
+        )
+        ids = [operand.id for operand in _operands(site) if operand.id is not None]
+        return PlannedSite(site, vectors, plan, ids, known.directory.n_strays)
+
+    def _vectors(self, known: HashedIndex, sites: Sequence[Site]) -> list[NDArray[np.float32]]:
+        """The operands' vectors; those given by id are fetched, all in one round trip."""
+        spec = known.spec
+        wanted = [o.id for site in sites for o in _operands(site) if o.id is not None]
+        ids = list(dict.fromkeys(wanted))
+        found: dict[str, Any] = {}
+        if ids:
+            found = dict(zip(ids, self.engine.sources(known.name, ids, spec.field), strict=True))
+
+        def vector(operand: Operand) -> NDArray[np.float32]:
+            if operand.id is None:
+                return as_embedding(operand.vector, spec.dims, what="query vector")
+            source = found[operand.id]
+            if source is None:
+                raise NotFoundError(f"document {operand.id!r} is not in index {known.name!r}")
+            values = value_at(source, spec.field)
+            if values is None:
+                raise NotFoundError(
+                    f"document {operand.id!r} of index {known.name!r} has no {spec.field!r}"
+                )
+            return as_embedding(values, spec.dims, what=f"document {operand.id!r}")
+
+        return [np.stack([vector(operand) for operand in _operands(site)]) for site in sites]
+
+
+def _operands(site: Site) -> tuple[Operand, ...]:
+    clause = site.clause
+    return clause.operands if isinstance(clause, AnalogyClause) else (clause,)
+
+
+def _is_short(answer: Body, rewritten: Body) -> bool:
+    """Whether a page ends before its size although nothing else would have ended it."""
+    shortened = {"post_filter", "min_score", "collapse"} & set(rewritten)
+    return not shortened and len(answer["hits"]["hits"]) < rewritten["size"]

@@ -1,0 +1,167 @@
+"""Making, showing and dropping hashed indexes."""
+
+from typing import Any
+
+from ..errors import ConflictError, NotFoundError, RefusedError
+from ..ingest.pipeline import check_pipeline_fits, pipeline_body
+from ..mappings.fields import ROOT, HashedField
+from ..mappings.spec import Hashing, IndexSpec, ModelRef, Strategy
+from ..models.model import HashModel
+from ..models.probing import Plan, check_plan
+from .catalog import read_directory, read_spec
+from .engines.opensearch import OpenSearchEngine
+
+Json = dict[str, Any]
+
+
+def pipeline_name(index: str) -> str:
+    """The ingest pipeline of an index."""
+    return f"meta4-{index}"
+
+
+def create_index(
+    engine: OpenSearchEngine,
+    index: str,
+    *,
+    field: str,
+    ref: ModelRef,
+    model: HashModel,
+    strategy: Strategy = "native",
+    plan: Plan | None = None,
+    hashing: Hashing = "server",
+    shards: int = 1,
+    replicas: int = 0,
+) -> IndexSpec:
+    """Create an index with a hashed field, and the pipeline that hashes on the server.
+
+    Everything is checked before anything is written; the same call again changes nothing.
+
+    Args:
+        engine: where.
+        index: the index's name.
+        field: the vector field; may be dotted.
+        ref: the model's name and version in the cluster's store.
+        model: the model itself.
+        strategy: how the rerank runs.
+        plan: order of the buckets; centroid if None.
+        hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes.
+        shards: primary shards.
+        replicas: copies of each.
+
+    Raises:
+        ConflictError: the index exists with another model or spec.
+        InputError: a field name, plan or model size that cannot be.
+        RefusedError: the server cannot hold such an index, or said no.
+    """
+    HashedField(field, model.manifest.n_bits)
+    plan = plan or "centroid"
+    check_plan(plan, model.weights)
+    if hashing == "server":
+        check_pipeline_fits(model.weights)
+    spec = IndexSpec(
+        field=field,
+        dims=model.dims,
+        n_bits=model.manifest.n_bits,
+        n_buckets=model.n_buckets,
+        model=ref,
+        strategy=strategy,
+        plan=plan,
+        hashing=hashing,
+    )
+    engine.check_usable()
+    if engine.index_exists(index):
+        _check_same(engine, index, spec)
+        return spec
+    pipeline = pipeline_name(index) if hashing == "server" else None
+    if pipeline is not None:
+        engine.put_pipeline(pipeline, pipeline_body(spec, model.weights))
+    body = engine.dialect.index_body(spec, shards=shards, replicas=replicas, pipeline=pipeline)
+    try:
+        engine.create_index(index, body)
+    except RefusedError:
+        if pipeline is not None:
+            engine.delete_pipeline(pipeline)
+        raise
+    return spec
+
+
+def drop_index(engine: OpenSearchEngine, index: str) -> None:
+    """Delete an index of ours and its pipeline; models stay in the store.
+
+    Raises:
+        NotFoundError: no such index, or not one of ours.
+    """
+    read_spec(engine, index)
+    engine.delete_index(index)
+    engine.delete_pipeline(pipeline_name(index))
+
+
+def list_indexes(engine: OpenSearchEngine) -> list[Json]:
+    """One entry for every hashed index: name, spec and number of documents."""
+    entries = []
+    for name, mapping in sorted(engine.mappings("*").items()):
+        if ROOT in mapping.get("_meta", {}):
+            spec = IndexSpec.from_mapping(mapping, name)
+            entries.append(_summary(name, spec) | {"documents": engine.count(name)})
+    return entries
+
+
+def show_index(engine: OpenSearchEngine, index: str) -> Json:
+    """All that is known of an index, counted now.
+
+    Raises:
+        NotFoundError: no such index, or not one of ours.
+    """
+    spec = read_spec(engine, index)
+    directory = read_directory(engine, index, spec, None)
+    total = engine.count(index)
+    store = engine.request("GET", f"/{index}/_stats/store,segments")["_all"]["primaries"]
+    counts = directory.counts
+    return _summary(index, spec) | {
+        "documents": total,
+        "without_vector": total - directory.n_documents,
+        "strays": directory.n_strays,
+        "buckets_filled": len(directory.buckets),
+        "bucket_mean": float(counts.mean()) if len(counts) else 0.0,
+        "bucket_max": int(counts.max()) if len(counts) else 0,
+        "size_in_bytes": store["store"]["size_in_bytes"],
+        "segments": store["segments"]["count"],
+        "calibration": None
+        if spec.calibration is None
+        else spec.calibration.model_dump(mode="json"),
+    }
+
+
+def _summary(name: str, spec: IndexSpec) -> Json:
+    return {
+        "index": name,
+        "field": spec.field,
+        "dims": spec.dims,
+        "model": str(spec.model),
+        "n_bits": spec.n_bits,
+        "n_buckets": spec.n_buckets,
+        "strategy": spec.strategy,
+        "plan": spec.plan,
+        "hashing": spec.hashing,
+        "tuned": spec.calibration is not None,
+    }
+
+
+def _check_same(engine: OpenSearchEngine, index: str, spec: IndexSpec) -> None:
+    try:
+        found = read_spec(engine, index)
+    except NotFoundError as error:
+        raise ConflictError(
+            f"index {index!r} exists already and is not one of meta4's; choose another name"
+        ) from error
+    bare = {"calibration", "window"}
+    if found.model_dump(exclude=bare) != spec.model_dump(exclude=bare):
+        differing = ", ".join(
+            f"{key} {value!r} (asked for {getattr(spec, key)!r})"
+            for key, value in found
+            if key not in bare and value != getattr(spec, key)
+        )
+        raise ConflictError(
+            f"index {index!r} exists already with {differing}; choose another name, or drop it "
+            f"first with: meta4 index drop {index}"
+        )

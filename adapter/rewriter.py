@@ -1,0 +1,191 @@
+"""Clauses to the engine's own query DSL. Pure: values in, a request body out."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ClauseError
+from ..mappings.dialect import Dialect
+from ..mappings.spec import IndexSpec
+from ..models.codes import codes_to_longs
+from ..models.directory import bucket_term
+from ..models.embeddings import unit
+from ..models.model import HashModel
+from .clauses import AnalogyClause, Path, Site
+from .planning import RequestPlan
+
+#: Documents fetched beyond k where it costs nothing, so that documents of equal score at the
+#: edge of the k are ordered by the sort below and not by where a segment keeps them.
+TIE_MARGIN = 16
+#: `_seq_no` is the same on a primary and its replicas and outlives merges.
+SORT: list[Any] = ["_score", {"_seq_no": "asc"}]
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedSite:
+    """A clause with all that its rewriting takes.
+
+    Attributes:
+        site: the clause where it stands.
+        vectors: (1, dims) the query, or (3, dims) a, b and c; float32.
+        plan: the buckets.
+        exclude_ids: documents that may not be among the answers.
+        n_strays: documents that the index's model did not hash.
+    """
+
+    site: Site
+    vectors: NDArray[np.float32]
+    plan: RequestPlan
+    exclude_ids: Sequence[str]
+    n_strays: int
+
+
+def query_vector(site: Site, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The direction that is searched: the query itself, or unit(b) - unit(a) + unit(c).
+
+    Raises:
+        ClauseError: a, b and c cancel out.
+    """
+    target: NDArray[np.float32] = vectors[0]
+    if not isinstance(site.clause, AnalogyClause):
+        return target
+    a, b, c = unit(vectors)
+    target = (b - a + c).astype(np.float32)
+    if float(np.linalg.norm(target)) < 1e-6:
+        raise ClauseError("meta4_analogy: b - a + c is a zero vector, which has no direction")
+    return target
+
+
+def rewrite_body(
+    body: Mapping[str, Any],
+    planned: Sequence[PlannedSite],
+    spec: IndexSpec,
+    model: HashModel,
+    dialect: Dialect,
+) -> Body:
+    """Replace the clauses of a search body.
+
+    `size` becomes k where the body has none, and a page never reaches beyond k; equal scores
+    are ordered by `_seq_no` where the body has no `sort` of its own.
+
+    Returns:
+        A body of the engine's own DSL; `body` itself is not changed.
+    """
+    rewritten = {key: value for key, value in body.items() if key != "query"}
+    k = max(one.site.clause.k for one in planned)
+    start = int(rewritten.get("from", 0))
+    rewritten["size"] = max(0, min(int(rewritten.get("size", k)), k - start))
+    query = copy.deepcopy(body["query"])
+    alone = len(planned) == 1 and _sole_scorer(query, planned[0].site.path)
+    if alone and spec.strategy == "hamming" and not {"sort", "rescore"} & set(rewritten):
+        return rewritten | _hamming_phases(planned[0], spec, model, dialect)
+    has_aggregations = bool({"aggs", "aggregations"} & set(rewritten))
+    margin = 0 if has_aggregations else TIE_MARGIN
+    for one in planned:
+        query = _replace(query, one.site.path, _scored(one, spec, dialect, margin))
+    if alone:
+        query = _lift(query, planned[0].site.path)
+    rewritten["query"] = query
+    if not {"sort", "rescore"} & set(rewritten):
+        rewritten["sort"] = SORT
+    return rewritten
+
+
+def _within(one: PlannedSite, spec: IndexSpec) -> Body | None:
+    """What may be scored: probed buckets, the filters beside the clause, no excluded document."""
+    filters: list[Body] = []
+    if one.plan.probes is not None:
+        terms = [bucket_term(int(b), spec.n_buckets) for b in one.plan.probes.buckets]
+        buckets: Body = {"terms": {spec.fields.bucket: terms}}
+        if one.n_strays:
+            stray = {"bool": {"must_not": [{"term": {spec.fields.model: str(spec.model)}}]}}
+            buckets = {"bool": {"should": [buckets, stray], "minimum_should_match": 1}}
+        filters.append(buckets)
+    filters += one.site.filters
+    exclusions = list(one.site.exclusions)
+    if one.exclude_ids:
+        exclusions.append({"ids": {"values": list(one.exclude_ids)}})
+    if len(filters) == 1 and not exclusions:
+        return filters[0]
+    if not filters and not exclusions:
+        return None
+    conditions: Body = {}
+    if filters:
+        conditions["filter"] = filters
+    if exclusions:
+        conditions["must_not"] = exclusions
+    return {"bool": conditions}
+
+
+def _scored(one: PlannedSite, spec: IndexSpec, dialect: Dialect, margin: int) -> Body:
+    within = _within(one, spec)
+    clause = one.site.clause
+    if isinstance(clause, AnalogyClause) and clause.method == "3cosmul":
+        a, b, c = one.vectors.tolist()
+        return dialect.three_cos_mul(spec, a, b, c, within)
+    vector = query_vector(one.site, one.vectors).tolist()
+    if spec.strategy == "native":
+        return dialect.knn(spec, vector, clause.k + margin, within)
+    return dialect.script(spec, vector, within)
+
+
+def _hamming_phases(one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect) -> Body:
+    """First by bits in common, then the best of them by cosine."""
+    exact = _scored(one, spec.model_copy(update={"strategy": "script"}), dialect, 0)
+    if one.site.clause.k * spec.window >= one.plan.n_documents:
+        return {"query": exact, "sort": SORT}
+    query = query_vector(one.site, one.vectors)
+    code = codes_to_longs(model.encode(query[None]))[0].tolist()
+    return {
+        "query": dialect.hamming(spec, code, _within(one, spec)),
+        "rescore": {
+            "window_size": one.site.clause.k * spec.window,
+            "query": {
+                "rescore_query": exact,
+                "query_weight": 0.0,
+                "rescore_query_weight": 1.0,
+            },
+        },
+    }
+
+
+def _replace(query: Any, path: Path, new: Body) -> Any:
+    if not path:
+        return new
+    parent = query
+    for step in path[:-1]:
+        parent = parent[step]
+    parent[path[-1]] = new
+    return query
+
+
+def _sole_scorer(query: Body, path: Path) -> bool:
+    """Whether the clause alone makes the score, beside filters at most."""
+    while path:
+        if path[0] != "bool" or not set(query["bool"]) <= {"must", "filter", "must_not"}:
+            return False
+        if path[1] != "must":
+            return False
+        must = query["bool"]["must"]
+        if isinstance(must, list):
+            if len(must) != 1:
+                return False
+            query, path = must[0], path[3:]
+        else:
+            query, path = must, path[2:]
+    return True
+
+
+def _lift(query: Body, path: Path) -> Body:
+    """Drop the bools around a sole scorer: their filters are inside it already."""
+    inner: Any = query
+    for step in path:
+        inner = inner[step]
+    lifted: Body = inner
+    return lifted

@@ -1,0 +1,211 @@
+"""The cluster's own model store: hidden index `meta4-models`, chunked, immutable versions."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+from platformdirs import user_cache_path
+
+from ..errors import ArtifactError, ConflictError, NotFoundError, RefusedError
+from ..mappings.spec import ModelRef
+from ..models.artifact import Manifest, read_manifest, verify_model
+from ..models.model import HashModel
+from .engines.opensearch import OpenSearchEngine
+
+STORE_INDEX = "meta4-models"
+#: Bytes of a model in one document; far below the 100 MB that a request may have.
+_CHUNK = 4_000_000
+_BODY: dict[str, Any] = {
+    "settings": {"index": {"hidden": True, "number_of_shards": 1, "auto_expand_replicas": "0-1"}},
+    "mappings": {
+        "dynamic": "strict",
+        "properties": {
+            "name": {"type": "keyword"},
+            "version": {"type": "integer"},
+            "sha256": {"type": "keyword"},
+            "size": {"type": "long"},
+            "n_chunks": {"type": "integer"},
+            "manifest": {"type": "keyword", "index": False, "doc_values": False},
+            "chunk": {"type": "binary"},
+        },
+    },
+}
+
+
+class ModelStore:
+    """Models by `name@version`."""
+
+    def __init__(self, engine: OpenSearchEngine) -> None:
+        self._engine = engine
+
+    def push(self, name: str, model: HashModel) -> ModelRef:
+        """Store a model as the next version of `name`; the same bytes again change nothing.
+
+        Raises:
+            ConflictError: somebody else stored a version of that name meanwhile, three times.
+        """
+        self._ensure_index()
+        sha256 = model.manifest.sha256
+        for _ in range(3):
+            versions = [entry for entry in self.list() if entry["name"] == name]
+            for entry in versions:
+                if entry["sha256"] == sha256:
+                    return ModelRef(name=name, version=entry["version"], sha256=sha256)
+            version = max((entry["version"] for entry in versions), default=0) + 1
+            ref = ModelRef(name=name, version=version, sha256=sha256)
+            if self._write(ref, model):
+                return ref
+        raise ConflictError(f"model {name!r} is being stored by others; push it again")
+
+    def pull(self, reference: str) -> tuple[ModelRef, HashModel]:
+        """Read a model, checked against its checksum; kept in the user's cache afterwards.
+
+        Args:
+            reference: `name@version`, or `name` for its newest.
+
+        Raises:
+            NotFoundError: no such model.
+            ArtifactError: what is stored is incomplete or altered.
+        """
+        ref = self.find(reference)
+        cached = user_cache_path("meta4") / "models" / ref.sha256
+        try:
+            return ref, HashModel.load(cached)
+        except ArtifactError:
+            model = self._read(ref)
+        try:
+            model.save(cached)
+        except (OSError, ConflictError, ArtifactError):
+            return ref, model  # a cache that cannot be written is no reason to fail
+        return ref, model
+
+    def find(self, reference: str) -> ModelRef:
+        """Resolve `name` or `name@version`.
+
+        Raises:
+            NotFoundError: no such model.
+        """
+        name, _, wanted = reference.partition("@")
+        found = [
+            entry
+            for entry in self.list()
+            if entry["name"] == name and wanted in ("", str(entry["version"]))
+        ]
+        if not found:
+            raise NotFoundError(
+                f"model {reference!r} is not in the store of {self._engine.url}; "
+                f"see: meta4 model list, or store one with: meta4 model push DIR"
+            )
+        entry = max(found, key=lambda entry: int(entry["version"]))
+        return ModelRef(name=name, version=entry["version"], sha256=entry["sha256"])
+
+    def list(self) -> list[dict[str, Any]]:
+        """Manifests' headers: name, version, sha256, size, and the manifest as a dict."""
+        body = {
+            "size": 10_000,
+            "query": {"exists": {"field": "version"}},
+            "sort": ["name", "version"],
+            "_source": {"excludes": ["chunk"]},
+        }
+        try:
+            hits = self._engine.search(STORE_INDEX, body)["hits"]["hits"]
+        except NotFoundError:
+            return []
+        entries = [hit["_source"] for hit in hits]
+        return [{**entry, "manifest": orjson.loads(entry["manifest"])} for entry in entries]
+
+    def manifest(self, ref: ModelRef) -> Manifest:
+        """A stored model's manifest."""
+        source = self._document(str(ref))
+        return read_manifest(source["manifest"].encode(), f"model {ref} in the store")
+
+    def _ensure_index(self) -> None:
+        if not self._engine.index_exists(STORE_INDEX):
+            try:
+                self._engine.create_index(STORE_INDEX, _BODY)
+            except RefusedError as error:
+                if "already exists" not in str(error):
+                    raise
+
+    def _write(self, ref: ModelRef, model: HashModel) -> bool:
+        """Chunks first, the header last and only if it is new; False if it is not."""
+        data = model.onnx_bytes
+        starts = range(0, len(data), _CHUNK)
+        for i, start in enumerate(starts):
+            chunk = base64.b64encode(data[start : start + _CHUNK]).decode()
+            # The checksum in the id: writers of one version cannot mix their chunks.
+            self._put(_chunk_id(ref, i), {"chunk": chunk})
+        header = {
+            "name": ref.name,
+            "version": ref.version,
+            "sha256": ref.sha256,
+            "size": len(data),
+            "n_chunks": len(starts),
+            "manifest": model.manifest.model_dump_json(),
+        }
+        try:
+            self._put(str(ref), header, op_type="create")
+        except RefusedError as error:
+            if "version conflict" in str(error):
+                return False
+            raise
+        return True
+
+    def _read(self, ref: ModelRef) -> HashModel:
+        source = self._document(str(ref))
+        where = f"model {ref} in the store"
+        manifest = read_manifest(source["manifest"].encode(), where)
+        try:
+            chunks = [
+                base64.b64decode(self._document(_chunk_id(ref, i))["chunk"])
+                for i in range(source["n_chunks"])
+            ]
+        except NotFoundError as error:
+            raise ArtifactError(f"{where}: a chunk is missing; push the model again") from error
+        data = b"".join(chunks)
+        verify_model(manifest, data, where)
+        return HashModel(manifest, data)
+
+    def _document(self, identity: str) -> dict[str, Any]:
+        answer = self._engine.request("POST", f"/{STORE_INDEX}/_mget", body={"ids": [identity]})
+        (document,) = answer["docs"]
+        if not document.get("found"):
+            raise NotFoundError(f"{identity} is not in the model store of {self._engine.url}")
+        source: dict[str, Any] = document["_source"]
+        return source
+
+    def _put(self, identity: str, body: dict[str, Any], **params: str) -> None:
+        self._engine.request(
+            "PUT",
+            f"/{STORE_INDEX}/_doc/{identity}",
+            body=body,
+            params={"refresh": "true", **params},
+        )
+
+
+def _chunk_id(ref: ModelRef, i: int) -> str:
+    digest = hashlib.sha256(f"{ref}:{ref.sha256}:{i}".encode()).hexdigest()
+    return f"chunk-{digest[:40]}"
+
+
+def resolve_reference(store: ModelStore, reference: str) -> tuple[ModelRef, HashModel]:
+    """A model by folder (stored under the folder's name) or by `name[@version]`.
+
+    Raises:
+        NotFoundError: neither.
+        ArtifactError: a folder that holds no intact model.
+    """
+    folder = Path(reference)
+    if folder.is_dir():
+        model = HashModel.load(folder)
+        return store.push(store_name(folder), model), model
+    return store.pull(reference)
+
+
+def store_name(folder: Path) -> str:
+    """The name under which a folder's model is stored."""
+    name = folder.resolve().name.lower()
+    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in name)
+    return cleaned.lstrip("_.-")[:64] or "model"

@@ -1,0 +1,70 @@
+"""Hashing documents in batches: the client side of what the ingest pipeline does."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..mappings.spec import IndexSpec
+from ..models.codes import codes_to_longs
+from ..models.directory import bucket_terms
+from ..models.embeddings import embedding_fault
+from ..models.model import HashModel
+from .documents import Document, Refusal, put_at, remove_at, value_at
+
+
+class HashedBatch(NamedTuple):
+    """What came of a batch.
+
+    Attributes:
+        documents: ready for the index; those without a vector are among them, unhashed.
+        refusals: documents whose vector cannot be hashed.
+        n_without_vector: how many of `documents` have none.
+    """
+
+    documents: list[Document]
+    refusals: list[Refusal]
+    n_without_vector: int
+
+
+class DocumentHasher:
+    """Adds the hash of `spec.field` to documents."""
+
+    def __init__(self, model: HashModel, spec: IndexSpec) -> None:
+        self._model = model
+        self._spec = spec
+        self._terms = bucket_terms(model.n_buckets)
+
+    def hash(self, documents: Iterable[Document]) -> HashedBatch:
+        """Hash a batch; the documents' sources are changed in place."""
+        kept: list[Document] = []
+        refusals: list[Refusal] = []
+        hashed: list[tuple[Document, Any]] = []
+        for document in documents:
+            values = value_at(document.source, self._spec.field)
+            fault = None if values is None else embedding_fault(values, self._spec.dims)
+            if fault is not None:
+                reason = f"{self._spec.field}: {fault}"
+                refusals.append(Refusal(document.id, document.origin, reason))
+                continue
+            kept.append(document)
+            if values is None:
+                remove_at(document.source, self._spec.fields.root)
+            else:
+                hashed.append((document, values))
+        if hashed:
+            self._add_hashes([document for document, _ in hashed], [v for _, v in hashed])
+        return HashedBatch(kept, refusals, len(kept) - len(hashed))
+
+    def _add_hashes(self, documents: Sequence[Document], values: Sequence[Any]) -> None:
+        embeddings = np.asarray(values, dtype=np.float32)
+        codes, buckets = self._model.hash(embeddings)
+        longs = codes_to_longs(codes).tolist()
+        norms = np.linalg.norm(embeddings.astype(np.float64), axis=1).astype(np.float32).tolist()
+        names = self._spec.fields.code_names
+        model = str(self._spec.model)
+        rows = zip(documents, buckets.tolist(), longs, norms, strict=True)
+        for document, ids, words, norm in rows:
+            hashes = {"bucket": [self._terms[i] for i in ids], "model": model, "norm": norm}
+            hashes |= dict(zip(names, words, strict=True))
+            put_at(document.source, self._spec.fields.root, hashes)

@@ -1,0 +1,256 @@
+"""The ingest pipeline that hashes on the server, whatever client sends the document.
+
+It runs for plain `_doc`, `_bulk` and `_update`; only a *scripted* update inside `_bulk` passes
+it by, as the engine runs no pipeline there.
+
+Weights are integers of one range (`meta4.models.grid`), so each is one character of a script
+parameter: 4,096 cells of 100 dimensions are 0.8 MB of cluster state where a list of numbers is
+8.9, and reading a character is as fast as Painless gets.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..mappings.fields import ROOT
+from ..mappings.spec import IndexSpec
+from ..models.grid import GridWeights
+
+#: One million weights are 2 MB in every node's cluster state and about a millisecond of one
+#: core for each document.
+MAX_WEIGHTS = 1_000_000
+#: The character of a zero weight; the whole range is U+0041 to U+07BF, at most two bytes each.
+_ZERO = 1024
+#: The dot product is unrolled by this much; rows are filled up with zero weights.
+_UNROLL = 4
+
+# The vector comes back from the index with length 1 (faiss keeps it so), and a single `_update`
+# of another field sends it through here again: a unit vector with the very hashes that are
+# stored beside it keeps the stored norm.
+_FUNCTIONS = """
+Map child(Map at, String name, boolean create) {
+  def inner = at.get(name);
+  if (inner instanceof Map) { return (Map) inner; }
+  if (!create) { return null; }
+  Map made = new HashMap();
+  at.put(name, made);
+  return made;
+}
+Map descend(Map at, List path, boolean create) {
+  Map inner = at;
+  for (int i = 0; i < path.size() - 1 && inner != null; ++i) {
+    inner = child(inner, (String) path.get(i), create);
+  }
+  return inner;
+}
+boolean same(Map fresh, Map old) {
+  for (def entry : fresh.entrySet()) {
+    def a = entry.getValue();
+    def b = old.get(entry.getKey());
+    if (a instanceof Long && b instanceof Number) {
+      if (((Number) b).longValue() != (long) a) { return false; }
+    } else if (!a.equals(b)) { return false; }
+  }
+  return true;
+}
+double dot(String w, int o, double[] x) {
+  double t = 0.0;
+  for (int i = 0; i < x.length; i += 4) {
+    t += x[i] * ((int) w.charAt(o) - 1024) + x[i + 1] * ((int) w.charAt(o + 1) - 1024)
+       + x[i + 2] * ((int) w.charAt(o + 2) - 1024) + x[i + 3] * ((int) w.charAt(o + 3) - 1024);
+    o += 4;
+  }
+  return t;
+}
+String term(int bucket, int width) {
+  String t = Integer.toHexString(bucket);
+  while (t.length() < width) { t = '0' + t; }
+  return t;
+}
+List bitBuckets(double[] x, double len, Map p) {
+  List out = new ArrayList();
+  int r = 0;
+  for (int table = 0; table < (int) p.n_tables; ++table) {
+    int id = 0;
+    for (int b = 0; b < (int) p.bits_per_table; ++b) {
+      double m = dot((String) p.bucket_rows, r * x.length, x) - (double) p.bucket_offsets[r] * len;
+      id = (id << 1) | (m > 0.0 ? 1 : 0);
+      r++;
+    }
+    out.add(term(id + (table << (int) p.bits_per_table), (int) p.width));
+  }
+  return out;
+}
+List cellBuckets(double[] x, double len, Map p) {
+  String w = (String) p.bucket_rows;
+  int n = (int) p.n_buckets;
+  double scale = (double) p.scale;
+  double lambda = (double) p.soar_lambda;
+  double[] s = new double[n];
+  int first = 0;
+  int next = -1;
+  for (int j = 0; j < n; ++j) {
+    s[j] = dot(w, j * x.length, x) * scale / len;
+    if (j == 0) continue;
+    if (s[j] > s[first]) { next = first; first = j; }
+    else if (next < 0 || s[j] > s[next]) { next = j; }
+  }
+  double[] dir = new double[x.length];
+  double square = 0.0;
+  double alongX = 0.0;
+  for (int i = 0; i < x.length; ++i) {
+    dir[i] = x[i] / len - ((int) w.charAt(first * x.length + i) - 1024) * scale;
+    square += dir[i] * dir[i];
+  }
+  double length = Math.max(Math.sqrt(square), 1e-300);
+  for (int i = 0; i < x.length; ++i) { dir[i] /= length; alongX += dir[i] * x[i] / len; }
+  List squares = (List) p.squares;
+  int second = next;
+  double a = alongX - dot(w, next * x.length, dir) * scale;
+  double best = (double) squares.get(next) - 2.0 * s[next] + lambda * a * a;
+  for (int j = 0; j < n; ++j) {
+    double loss = (double) squares.get(j) - 2.0 * s[j];
+    if (j == first || j == next || loss > best) continue;
+    a = alongX - dot(w, j * x.length, dir) * scale;
+    loss += lambda * a * a;
+    if (loss < best || (loss == best && j < second)) { best = loss; second = j; }
+  }
+  return [term(first, (int) p.width), term(second, (int) p.width)];
+}
+"""
+
+_MAIN = """
+List path = (List) params.path;
+String name = (String) path.get(path.size() - 1);
+Map holder = descend(ctx, path, false);
+boolean sent = holder != null && holder.containsKey(name);
+def values = sent ? holder.get(name) : null;
+if (values == null) {
+  if (sent) { descend(child(ctx, (String) params.root, true), path, true).put(name, null); }
+  else {
+    Map root = child(ctx, (String) params.root, false);
+    Map old = root == null ? null : descend(root, path, false);
+    if (old != null) { old.remove(name); }
+  }
+  return;
+}
+if (!(values instanceof List)) {
+  throw new IllegalArgumentException(
+    params.what + ': expected a list of ' + params.dims + ' numbers');
+}
+List v = (List) values;
+int dims = (int) params.dims;
+if (v.size() != dims) {
+  throw new IllegalArgumentException(
+    params.what + ': expected ' + dims + ' dimensions, got ' + v.size());
+}
+double[] x = new double[(int) params.padded];
+double square = 0.0;
+for (int i = 0; i < dims; ++i) {
+  def number = v.get(i);
+  if (!(number instanceof Number)) {
+    throw new IllegalArgumentException(
+      params.what + ': expected ' + dims + ' numbers, got another thing at position ' + i);
+  }
+  float f = ((Number) number).floatValue();
+  if (Float.isNaN(f) || Float.isInfinite(f)) {
+    throw new IllegalArgumentException(
+      params.what + ': expected finite float32 numbers, got ' + number + ' at position ' + i);
+  }
+  x[i] = (double) f;
+  square += x[i] * x[i];
+}
+if (square == 0.0) {
+  throw new IllegalArgumentException(params.what
+    + ': a zero vector has no direction, so no cosine; leave the field out instead');
+}
+double len = Math.sqrt(square);
+Map hashes = new HashMap();
+hashes.put('bucket', params.cells ? cellBuckets(x, len, params) : bitBuckets(x, len, params));
+hashes.put('model', params.model);
+long word = 0L;
+int nBits = (int) params.n_bits;
+for (int r = 0; r < nBits; ++r) {
+  double offset = (double) params.code_offsets[r];
+  double m = dot((String) params.code_rows, r * x.length, x) - offset * len;
+  if (m > 0.0) { word |= 1L << (63 - (r % 64)); }
+  if (r % 64 == 63 || r == nBits - 1) { hashes.put('code_' + (r / 64), word); word = 0L; }
+}
+Map out = descend(child(ctx, (String) params.root, true), path, true);
+def old = out.get(name);
+boolean stored = Math.abs(len - 1.0) < 1e-5 && old instanceof Map;
+stored = stored && same(hashes, (Map) old) && old.get('norm') instanceof Number;
+hashes.put('norm', stored ? old.get('norm') : (double) ((float) len));
+out.put(name, hashes);
+"""
+
+
+def check_pipeline_fits(weights: GridWeights) -> None:
+    """Refuse a model that is too heavy to travel in the cluster state.
+
+    Raises:
+        InputError: more than `MAX_WEIGHTS` weights.
+    """
+    if weights.size > MAX_WEIGHTS:
+        raise InputError(
+            f"the model has {weights.size:,} weights, and a server-side pipeline carries at most "
+            f"{MAX_WEIGHTS:,} (they lie in every node's cluster state and cost about 1 ns each "
+            f"for every document); hash on the client with --hashing client, or train fewer "
+            f"buckets or bits"
+        )
+
+
+def pipeline_body(spec: IndexSpec, weights: GridWeights) -> dict[str, Any]:
+    """Body of `PUT _ingest/pipeline/…` that hashes `spec.field` with `weights`.
+
+    A document without the field passes unhashed; one whose vector cannot be hashed is refused
+    with status 400 and the same words as on the client.
+
+    Raises:
+        InputError: see `check_pipeline_fits`.
+    """
+    check_pipeline_fits(weights)
+    dims = weights.code_rows.shape[1]
+    padded = -(-dims // _UNROLL) * _UNROLL
+    params: dict[str, Any] = {
+        "root": ROOT,
+        "path": spec.field.split("."),
+        "what": spec.field,
+        "model": str(spec.model),
+        "dims": dims,
+        "padded": padded,
+        "n_bits": spec.n_bits,
+        "n_buckets": weights.n_buckets,
+        "width": len(f"{weights.n_buckets - 1:x}"),
+        "cells": weights.bucket_kind == "cells",
+        "bucket_rows": _as_text(weights.bucket_rows, padded),
+        "code_rows": _as_text(weights.code_rows, padded),
+        "code_offsets": weights.code_offsets.tolist(),
+    }
+    if weights.bucket_kind == "cells":
+        centroids = weights.bucket_rows.astype(np.float64) * weights.scale
+        params |= {
+            "scale": weights.scale,
+            "soar_lambda": weights.soar_lambda,
+            "squares": (1.0 + np.square(centroids).sum(axis=1)).tolist(),
+        }
+    else:
+        params |= {
+            "n_tables": weights.n_tables,
+            "bits_per_table": weights.bits_per_table,
+            "bucket_offsets": weights.bucket_offsets.tolist(),
+        }
+    return {
+        "description": f"meta4: hashes {spec.field} with {spec.model}",
+        "processors": [
+            {"script": {"lang": "painless", "source": _FUNCTIONS + _MAIN, "params": params}}
+        ],
+    }
+
+
+def _as_text(rows: NDArray[np.int16], padded: int) -> str:
+    filled = np.zeros((len(rows), padded), dtype=np.int64)
+    filled[:, : rows.shape[1]] = rows
+    return "".join(map(chr, (filled.ravel() + _ZERO).tolist()))

@@ -1,0 +1,166 @@
+"""Reading documents and vectors from NDJSON, Parquet and npy files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from ..errors import InputError, MissingExtraError
+from .documents import Document, Refusal, put_at, value_at
+
+_ROWS = 1000
+
+
+def read_documents(
+    path: Path, *, field: str, id_field: str | None = None, ids: Path | None = None
+) -> Iterator[Document | Refusal]:
+    """Stream a file's documents.
+
+    NDJSON: one object a line. Parquet: one document a row. npy: one vector a row, stored as
+    `field`. An `_id` in a document, or the value of `id_field`, becomes its id; for npy the
+    lines of the file `ids` do.
+
+    Yields:
+        A `Document`, or a `Refusal` for a line that is no JSON object.
+
+    Raises:
+        InputError: no such file, unknown ending, or as many ids as vectors were expected.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    kind = _kind(path)
+    if kind == "npy":
+        yield from _npy_documents(path, field, ids)
+    elif kind == "parquet":
+        for number, row in enumerate(_parquet_rows(path), start=1):
+            yield _document(row, f"{path.name} row {number}", id_field)
+    else:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _ndjson_document(line, f"{path.name} line {number}", id_field)
+
+
+def read_embeddings(path: Path, field: str) -> NDArray[Any]:
+    """All vectors of a file as one matrix, for training.
+
+    Args:
+        path: npy (n, dims), NDJSON or Parquet.
+        field: which field of a document; documents without it are passed over.
+
+    Returns:
+        (n, dims) array of the file's own number type.
+
+    Raises:
+        InputError: no such file, no vectors, text or vectors of different lengths.
+    """
+    if _kind(path) == "npy":
+        return _load_npy(path)
+    rows: list[Any] = []
+    for document in read_documents(path, field=field):
+        if isinstance(document, Refusal):
+            raise InputError(f"{document.origin}: {document.reason}")
+        values = value_at(document.source, field)
+        if values is None:
+            continue
+        try:
+            row = np.asarray(values, dtype=np.float32)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{document.origin}: {field} is no list of numbers") from error
+        if rows and row.shape != rows[0].shape:
+            raise InputError(
+                f"{document.origin}: {field} has shape {row.shape}, "
+                f"the ones before it {rows[0].shape}"
+            )
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{path}: no document has a field {field!r}; name another with --field")
+    return np.stack(rows)
+
+
+def count_rows(path: Path) -> int | None:
+    """How many documents a file has, where that can be told without reading it all."""
+    if path.is_file() and path.suffix == ".npy":
+        return len(_load_npy(path))
+    if path.is_file() and path.suffix in (".parquet", ".pq"):
+        return int(_parquet_file(path).metadata.num_rows)
+    return None
+
+
+def _kind(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    kinds = {".npy": "npy", ".parquet": "parquet", ".pq": "parquet"}
+    kinds |= {".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson"}
+    if path.suffix not in kinds:
+        raise InputError(
+            f"{path}: expected a file ending in .npy, .parquet, .ndjson or .jsonl, "
+            f"got {path.suffix or 'no ending'!r}"
+        )
+    return kinds[path.suffix]
+
+
+def _load_npy(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: not an npy array, or a truncated one ({error})") from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path}: expected a matrix (n, dims) of numbers, got {array.shape} of {array.dtype}"
+        )
+    return array
+
+
+def _npy_documents(path: Path, field: str, ids: Path | None) -> Iterator[Document]:
+    vectors = _load_npy(path)
+    names: list[str] | None = None
+    if ids is not None:
+        try:
+            names = ids.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{ids}: cannot be read as text ({error})") from error
+        if len(names) != len(vectors):
+            raise InputError(
+                f"{ids} has {len(names)} lines, and {path.name} has {len(vectors)} vectors; "
+                f"expected one id a line for each vector"
+            )
+    for row, vector in enumerate(vectors):
+        source: dict[str, Any] = {}
+        put_at(source, field, np.asarray(vector, dtype=np.float32))
+        name = str(row) if names is None else names[row]
+        yield Document(name, source, f"{path.name} row {row}")
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet", "reading Parquet") from error
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a Parquet file ({error})") from error
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    for batch in _parquet_file(path).iter_batches(batch_size=_ROWS):
+        yield from batch.to_pylist()
+
+
+def _ndjson_document(line: bytes, origin: str, id_field: str | None) -> Document | Refusal:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return Refusal(None, origin, f"not JSON ({error})")
+    if not isinstance(row, dict):
+        return Refusal(None, origin, f"expected a JSON object, got {type(row).__name__}")
+    return _document(row, origin, id_field)
+
+
+def _document(row: dict[str, Any], origin: str, id_field: str | None) -> Document:
+    identity = value_at(row, id_field) if id_field else row.pop("_id", None)
+    return Document(None if identity is None else str(identity), row, origin)

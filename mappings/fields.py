@@ -1,0 +1,60 @@
+"""Where the parts of a hashed field lie in a document. Named here, once."""
+
+import re
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..models.codes import n_longs
+
+#: The object that holds everything of ours, in documents and in the mapping's `_meta`.
+ROOT = "meta4"
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}(\.[A-Za-z_][A-Za-z0-9_-]{0,127}){0,7}")
+
+
+@dataclass(frozen=True)
+class HashedField:
+    """Names that belong to one vector field.
+
+    Raises:
+        InputError: the field's name cannot be one.
+    """
+
+    name: str
+    n_bits: int
+
+    def __post_init__(self) -> None:
+        if not _FIELD.fullmatch(self.name) or self.name.split(".")[0] == ROOT:
+            raise InputError(
+                f"field {self.name!r}: expected letters, digits, _ and - in parts joined by dots, "
+                f"not beginning with '{ROOT}.', which holds the hashes"
+            )
+
+    @property
+    def root(self) -> str:
+        """The object with all parts."""
+        return f"{ROOT}.{self.name}"
+
+    @property
+    def bucket(self) -> str:
+        """Keyword with the document's buckets."""
+        return f"{self.root}.bucket"
+
+    @property
+    def model(self) -> str:
+        """Keyword with the `name@version` that hashed the document."""
+        return f"{self.root}.model"
+
+    @property
+    def norm(self) -> str:
+        """Float with the vector's length: the engine keeps only its direction."""
+        return f"{self.root}.norm"
+
+    @property
+    def code_names(self) -> list[str]:
+        """The longs' names inside the object."""
+        return [f"code_{i}" for i in range(n_longs(self.n_bits))]
+
+    @property
+    def codes(self) -> list[str]:
+        """The longs' full names."""
+        return [f"{self.root}.{name}" for name in self.code_names]

@@ -1,0 +1,78 @@
+"""What a hashed index is, as its mapping's `_meta.meta4` keeps it."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import ConflictError, NotFoundError
+from ..models.calibration import Calibration
+from ..models.probing import Plan
+from .fields import ROOT, HashedField
+
+Strategy = Literal["native", "script", "hamming"]
+STRATEGIES: tuple[Strategy, ...] = ("native", "script", "hamming")
+Hashing = Literal["server", "client"]
+
+
+class ModelRef(BaseModel):
+    """A model in the cluster's store."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    version: int = Field(ge=1)
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+class IndexSpec(BaseModel):
+    """One hashed field of one index."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    field: str
+    dims: int = Field(ge=1)
+    n_bits: int = Field(ge=1)
+    n_buckets: int = Field(ge=1)
+    model: ModelRef
+    strategy: Strategy = "native"
+    plan: Plan = "centroid"
+    #: Who hashes documents: an ingest pipeline, or whoever sends them.
+    hashing: Hashing = "client"
+    #: First-phase window of strategy `hamming`, as a multiple of k; measured by `index tune`.
+    window: int = Field(default=20, ge=1)
+    calibration: Calibration | None = None
+
+    @property
+    def fields(self) -> HashedField:
+        """Names of the parts."""
+        return HashedField(self.field, self.n_bits)
+
+    def to_meta(self) -> dict[str, Any]:
+        """The mapping's `_meta`."""
+        return {ROOT: self.model_dump(mode="json")}
+
+    @classmethod
+    def from_mapping(cls, mapping: dict[str, Any], index: str) -> "IndexSpec":
+        """Read the spec back out of a mapping.
+
+        Raises:
+            NotFoundError: the index is not one of ours.
+            ConflictError: `_meta.meta4` was written by a version this one cannot read.
+        """
+        raw = mapping.get("_meta", {}).get(ROOT)
+        if raw is None:
+            raise NotFoundError(
+                f"index {index!r} has no hashed field (its mapping has no _meta.{ROOT}); "
+                f"create one with: meta4 index create NAME --model REF --field FIELD"
+            )
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise ConflictError(
+                f"index {index!r}: _meta.{ROOT} is not what this version writes "
+                f"({error.errors()[0]['msg']}); use the version of meta4 that made the index"
+            ) from error

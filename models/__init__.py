@@ -1,0 +1,1 @@
+"""Hash models: codes, buckets, probe planning, calibration and artifacts. Knows no engine."""

@@ -1,0 +1,101 @@
+"""How much of an index to look into for a recall: measured once, promised per request."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from .probing import Plan
+
+#: The recalls that `meta4 index tune` measures.
+TARGETS = (0.90, 0.95, 0.99, 0.999)
+#: Depths that it measures them at, up to the depth of the ground truth.
+DEPTHS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000)
+
+
+class Calibration(BaseModel):
+    """Shares of the index's postings to look into, by recall and depth.
+
+    A *depth* is how far out a request reaches: k for a plain one, and k divided by the
+    filter's selectivity for a filtered one, as the 25 nearest of a tenth of the documents lie
+    as far out as the 250 nearest of all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plan: Plan
+    depths: tuple[int, ...] = Field(min_length=1)
+    #: For each target, the share in [0, 1] at each depth.
+    shares: dict[str, tuple[float, ...]]
+    n_queries: int = Field(ge=1)
+    n_documents: int = Field(ge=1)
+
+    def share(self, recall: float, depth: float) -> float:
+        """Share of the postings to look into.
+
+        Between targets and depths the logarithm is interpolated (of 1 - recall, of the share,
+        of the depth); beyond the greatest depth it is continued by the last slope; a recall
+        above the highest target is exact search.
+
+        Returns:
+            A float in (0, 1]; 1 means all.
+        """
+        targets = sorted(float(target) for target in self.shares)
+        if recall > targets[-1]:
+            return 1.0
+        at_depth = [self._at_depth(self.shares[_key(target)], depth) for target in targets]
+        gaps = [np.log(1 - target) for target in targets]
+        wanted = np.log(1 - max(recall, targets[0]))
+        # Gaps fall as recall rises, and interp wants them ascending.
+        return float(min(1.0, np.exp(np.interp(wanted, gaps[::-1], at_depth[::-1]))))
+
+    def _at_depth(self, shares: Sequence[float], depth: float) -> float:
+        logs = np.log(np.maximum(shares, 1e-9))
+        depths = np.log(self.depths)
+        if depth <= self.depths[-1] or len(logs) < 2:
+            return float(np.interp(np.log(max(depth, 1.0)), depths, logs))
+        slope = max(0.0, (logs[-1] - logs[-2]) / (depths[-1] - depths[-2]))
+        return float(logs[-1] + slope * (np.log(depth) - depths[-1]))
+
+
+def _key(target: float) -> str:
+    return f"{target:g}"
+
+
+def calibrate(needed: NDArray[np.float64], plan: Plan, *, n_documents: int) -> Calibration:
+    """Find the smallest share that reaches each target.
+
+    A share is accepted where the mean recall over the queries, less one standard error,
+    reaches the target: the promise is about queries to come, not about those measured.
+
+    Args:
+        needed: (n_queries, depth) float64: the share of the postings within which the order
+            of the plan meets the query's i-th nearest document; 1 where it has none.
+        plan: whose order.
+        n_documents: documents in the index while it was measured.
+    """
+    n_queries, depth = needed.shape
+    depths = tuple(d for d in DEPTHS if d <= depth) or (depth,)
+    shares: dict[str, tuple[float, ...]] = {}
+    for target in TARGETS:
+        shares[_key(target)] = tuple(_smallest_share(needed[:, :d], target) for d in depths)
+    return Calibration(
+        plan=plan, depths=depths, shares=shares, n_queries=n_queries, n_documents=n_documents
+    )
+
+
+def _smallest_share(needed: NDArray[Any], target: float) -> float:
+    """Bisection over the shares that occur; recall grows with the share."""
+    candidates = np.unique(needed)
+    low, high = 0, len(candidates) - 1
+    while low < high:
+        middle = (low + high) // 2
+        recall = (needed <= candidates[middle]).mean(axis=1)
+        error = recall.std() / np.sqrt(len(recall))
+        if recall.mean() - error >= target:
+            high = middle
+        else:
+            low = middle + 1
+    return float(candidates[low])

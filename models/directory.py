@@ -1,0 +1,40 @@
+"""The directory of an index: which buckets hold how many documents."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Non-empty buckets and their sizes, of all documents or of those that a filter keeps.
+
+    Attributes:
+        buckets: (m,) int64 ids, ascending.
+        counts: (m,) int64, documents in each; a document counts in each of its buckets.
+        n_documents: documents that have a vector (and match the filter).
+        n_strays: those among them that the current model did not hash. They are in no
+            bucket that can be trusted, so every request looks into all of them.
+    """
+
+    buckets: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    n_documents: int
+    n_strays: int = 0
+
+    @property
+    def n_postings(self) -> int:
+        """Sum of the counts."""
+        return int(self.counts.sum())
+
+
+def bucket_term(bucket: int, n_buckets: int) -> str:
+    """The keyword of a bucket: hexadecimal, of one width, so that terms sort as ids do."""
+    return f"{bucket:0{len(f'{n_buckets - 1:x}')}x}"
+
+
+def bucket_terms(n_buckets: int) -> list[str]:
+    """All keywords, by id."""
+    width = len(f"{n_buckets - 1:x}")
+    return [f"{bucket:0{width}x}" for bucket in range(n_buckets)]

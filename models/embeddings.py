@@ -1,0 +1,102 @@
+"""What a vector must be before it is hashed, searched for or trained on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EmbeddingError
+
+Embeddings = NDArray[np.float32]
+#: Called with (what is being done, steps done, steps in all).
+Progress = Callable[[str, int, int], None]
+
+
+def no_progress(_stage: str, _done: int, _total: int) -> None:
+    """The progress callback that shows nothing."""
+
+
+def as_embedding(values: Any, dims: int, *, what: str = "embedding") -> Embeddings:
+    """One vector, checked.
+
+    Args:
+        values: a sequence of numbers.
+        dims: the length that is expected.
+        what: how the vector is called in the error's message.
+
+    Returns:
+        (dims,) float32, finite, not all zero.
+
+    Raises:
+        EmbeddingError: wrong length, not numbers, NaN or infinite, or zero.
+    """
+    fault = embedding_fault(values, dims)
+    if fault is not None:
+        raise EmbeddingError(f"{what}: {fault}")
+    return np.asarray(values, dtype=np.float32)
+
+
+def embedding_fault(values: Any, dims: int) -> str | None:
+    """Why `values` is no embedding of `dims` numbers, in words, or None."""
+    if not isinstance(values, list | tuple | np.ndarray):
+        return f"expected a list of {dims} numbers, got {type(values).__name__}"
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1 or values.dtype.kind not in "fiu":
+            return f"expected {dims} numbers, got an array {values.shape} of {values.dtype}"
+    else:
+        for position, value in enumerate(values):
+            if type(value) is not float and type(value) is not int:
+                got = "a nested list" if isinstance(value, list | tuple) else repr(value)[:40]
+                return f"expected {dims} numbers, got {got} at position {position}"
+    if len(values) != dims:
+        return f"expected {dims} dimensions, got {len(values)}"
+    with np.errstate(over="ignore"):
+        try:
+            array = np.asarray(values, dtype=np.float32)
+        except OverflowError:
+            return "a number is too large for float32"
+    finite = np.isfinite(array)
+    if not finite.all():
+        position = int(np.argmin(finite))
+        return f"expected finite float32 numbers, got {values[position]!r} at position {position}"
+    # The norm in float64: float32 numbers below 1e-23 would square to zero.
+    if float(np.square(array.astype(np.float64)).sum()) == 0.0:
+        return "a zero vector has no direction, so no cosine; leave the field out instead"
+    return None
+
+
+def as_training_embeddings(values: Any) -> Embeddings:
+    """A matrix to fit a model on, checked: (n, dims) float32, finite, no zero rows.
+
+    Raises:
+        EmbeddingError: the array is no matrix of numbers, is empty, or has a bad row.
+    """
+    array = np.asarray(values)
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
+        raise EmbeddingError(
+            f"training data: expected a matrix (n, dims) of numbers, "
+            f"got shape {array.shape} of {array.dtype}"
+        )
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    bad = ~np.isfinite(array).all(axis=1)
+    if bad.any():
+        raise EmbeddingError(
+            f"training data: {int(bad.sum())} of {len(array)} rows have NaN or infinite "
+            f"numbers, the first is row {int(np.argmax(bad))}; leave them out"
+        )
+    zero = ~array.any(axis=1)
+    if zero.any():
+        raise EmbeddingError(
+            f"training data: {int(zero.sum())} of {len(array)} rows are zero vectors, "
+            f"the first is row {int(np.argmax(zero))}; leave them out"
+        )
+    return array
+
+
+def unit(embeddings: NDArray[Any]) -> NDArray[np.float64]:
+    """Rows (or the one vector) scaled to length 1, in float64."""
+    x = np.asarray(embeddings, dtype=np.float64)
+    result: NDArray[np.float64] = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    return result

@@ -1,0 +1,145 @@
+"""The ONNX graph of a linear hash: what `meta4.models.grid` defines, as operators in float64.
+
+Inputs and outputs (n is free):
+    embedding        (n, dims)     float32
+    bits             (n, n_bits)   bool
+    buckets          (n, per_doc)  int64
+and the weights themselves as constant outputs, so that a reader needs onnxruntime alone:
+    centroids, bucket_rows, bucket_offsets, code_rows, code_offsets, scale, n_tables, soar_lambda
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from .grid import GridWeights
+
+#: What onnxruntime 1.19, the oldest that we allow, reads.
+_OPSET, _IR_VERSION = 18, 9
+_TINY = 1e-300
+_NEVER = 1e300
+
+
+def linear_hash_to_onnx(weights: GridWeights) -> bytes:
+    """Serialise `weights` as an ONNX model."""
+    graph = _Graph()
+    x = graph.add("Cast", ["embedding"], to=TensorProto.DOUBLE)
+    squares = graph.add("Mul", [x, x])
+    norm = graph.add("Sqrt", [graph.add("ReduceSum", [squares, graph.const([1])], keepdims=1)])
+    code = _margins(graph, x, norm, weights.code_rows, weights.code_offsets)
+    bits = graph.add("Greater", [code, graph.const(0.0)])
+    graph.output("bits", bits, TensorProto.BOOL, (None, len(weights.code_rows)))
+    if weights.bucket_kind == "bits":
+        buckets = _bit_buckets(graph, x, norm, weights)
+    else:
+        buckets = _cell_buckets(graph, graph.add("Div", [x, norm]), weights)
+    graph.output("buckets", buckets, TensorProto.INT64, (None, None))
+    for name, value, kind in (
+        ("centroids", weights.centroids, TensorProto.FLOAT),
+        ("bucket_rows", weights.bucket_rows, TensorProto.INT16),
+        ("bucket_offsets", weights.bucket_offsets, TensorProto.DOUBLE),
+        ("code_rows", weights.code_rows, TensorProto.INT16),
+        ("code_offsets", weights.code_offsets, TensorProto.DOUBLE),
+        ("scale", np.float64(weights.scale), TensorProto.DOUBLE),
+        ("n_tables", np.int64(weights.n_tables), TensorProto.INT64),
+        ("soar_lambda", np.float64(weights.soar_lambda), TensorProto.DOUBLE),
+    ):
+        graph.output(name, graph.const(value), kind, np.shape(value))
+    return graph.serialise(weights.bucket_rows.shape[1])
+
+
+def _margins(
+    graph: "_Graph", x: str, norm: str, rows: NDArray[np.int16], offsets: NDArray[np.float64]
+) -> str:
+    products = graph.add("MatMul", [x, _transposed(graph, _as_double(graph, rows))])
+    return graph.add("Sub", [products, graph.add("Mul", [norm, graph.const(offsets)])])
+
+
+def _as_double(graph: "_Graph", rows: NDArray[np.int16]) -> str:
+    """The rows stay int16 in the file; onnxruntime folds the cast when it loads the model."""
+    return graph.add("Cast", [graph.const(rows)], to=TensorProto.DOUBLE)
+
+
+def _transposed(graph: "_Graph", matrix: str) -> str:
+    return graph.add("Transpose", [matrix], perm=[1, 0])
+
+
+def _bit_buckets(graph: "_Graph", x: str, norm: str, weights: GridWeights) -> str:
+    per_table = weights.bits_per_table
+    margin = _margins(graph, x, norm, weights.bucket_rows, weights.bucket_offsets)
+    bits = graph.add("Greater", [margin, graph.const(0.0)])
+    numbers = graph.add("Cast", [bits], to=TensorProto.DOUBLE)
+    tables = graph.add("Reshape", [numbers, graph.const([-1, weights.n_tables, per_table])])
+    powers = 2.0 ** np.arange(per_table - 1, -1, -1)
+    ids = graph.add(
+        "Cast", [graph.add("MatMul", [tables, graph.const(powers)])], to=TensorProto.INT64
+    )
+    first_ids = np.arange(weights.n_tables, dtype=np.int64) << per_table
+    return graph.add("Add", [ids, graph.const(first_ids)])
+
+
+def _cell_buckets(graph: "_Graph", unit_x: str, weights: GridWeights) -> str:
+    rows = _as_double(graph, weights.bucket_rows)
+    table = graph.add("Mul", [rows, graph.const(weights.scale)])
+    transposed = _transposed(graph, table)
+    cosine = graph.add("MatMul", [unit_x, transposed])
+    first = graph.add("ArgMax", [cosine], axis=1, keepdims=1)
+    nearest = graph.add("Gather", [table, graph.add("Squeeze", [first, graph.const([1])])], axis=0)
+    residual = graph.add("Sub", [unit_x, nearest])
+    squares = graph.add("Mul", [residual, residual])
+    length = graph.add("Sqrt", [graph.add("ReduceSum", [squares, graph.const([1])], keepdims=1)])
+    direction = graph.add("Div", [residual, graph.add("Max", [length, graph.const(_TINY)])])
+    along_x = graph.add(
+        "ReduceSum", [graph.add("Mul", [unit_x, direction]), graph.const([1])], keepdims=1
+    )
+    along = graph.add("Sub", [along_x, graph.add("MatMul", [direction, transposed])])
+    penalty = graph.add("Mul", [graph.add("Mul", [along, along]), graph.const(weights.soar_lambda)])
+    centroids = weights.bucket_rows.astype(np.float64) * weights.scale
+    constant = graph.const(1.0 + np.square(centroids).sum(axis=1))
+    distance = graph.add("Sub", [constant, graph.add("Mul", [cosine, graph.const(2.0)])])
+    loss = graph.add("Add", [distance, penalty])
+    taken = graph.add("Equal", [graph.const(np.arange(weights.n_buckets)), first])
+    others = graph.add("Where", [taken, graph.const(_NEVER), loss])
+    second = graph.add("ArgMin", [others], axis=1, keepdims=1)
+    return graph.add("Concat", [first, second], axis=1)
+
+
+class _Graph:
+    """Collects nodes and constants, naming what flows between them."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._outputs: list[Any] = []
+
+    def add(self, operator: str, inputs: list[str], **attributes: Any) -> str:
+        name = f"v{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def const(self, value: Any) -> str:
+        array = np.asarray(value)
+        name = f"c{len(self._constants)}"
+        self._constants.append(
+            numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+        )
+        return name
+
+    def output(
+        self, name: str, source: str, element_type: int, shape: tuple[int | None, ...]
+    ) -> None:
+        self._nodes.append(helper.make_node("Identity", [source], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, element_type, shape))
+
+    def serialise(self, dims: int) -> bytes:
+        embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, dims])
+        graph = helper.make_graph(self._nodes, "meta4", [embedding], self._outputs, self._constants)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
+        )
+        onnx.checker.check_model(model)
+        serialised: bytes = model.SerializeToString()
+        return serialised
