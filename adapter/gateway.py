@@ -55,10 +55,10 @@ class Meta4:
             EmbeddingError: a vector that cannot be searched for.
             EngineError: the server failed or refused.
         """
-        rewritten, planned = self._rewrite(index, body, exact=False)
+        rewritten, planned = self.plan(index=index, body=body)
         answer = self.engine.search(index, rewritten)
         if any(one.plan.probes is not None for one in planned) and _is_short(answer, rewritten):
-            rewritten, planned = self._rewrite(index, body, exact=True)
+            rewritten, planned = self.plan(index=index, body=body, exact=True)
             answer = self.engine.search(index, rewritten)
         if planned and "sort" not in body:
             for hit in answer["hits"]["hits"]:
@@ -67,18 +67,19 @@ class Meta4:
 
     def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """The body that `search` would send, for those who send it themselves."""
-        return self._rewrite(index, body, exact=False)[0]
+        return self.plan(index=index, body=body)[0]
 
     def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """What `search` would do and why: see `adapter.explanation.explain_body`."""
-        rewritten, planned = self._rewrite(index, body, exact=False)
+        rewritten, planned = self.plan(index=index, body=body)
         if not planned:
             raise ClauseError("nothing to explain: the query has no meta4 clause")
         return explain_body(self.engine, self.catalog.get(index), rewritten, planned)
 
-    def _rewrite(
-        self, index: str, body: Mapping[str, Any], *, exact: bool
+    def plan(
+        self, *, index: str, body: Mapping[str, Any], exact: bool = False
     ) -> tuple[Body, list[PlannedSite]]:
+        """The rewritten body and the plan of each clause; `exact` looks everywhere."""
         if not contains_clause(body.get("query")):
             return dict(body), []
         sites = find_sites(body["query"])
@@ -101,12 +102,10 @@ class Meta4:
     ) -> PlannedSite:
         clause = site.clause
         filtered = known.directory
-        if site.filters or site.exclusions:
-            condition: Body = {}
-            if site.filters:
-                condition["filter"] = list(site.filters)
-            if site.exclusions:
-                condition["must_not"] = list(site.exclusions)
+        # Documents left out by id are few: not worth an aggregation of their own.
+        exclusions = [query for query in site.exclusions if set(query) != {"ids"}]
+        if site.filters or exclusions:
+            condition = {"filter": list(site.filters), "must_not": exclusions}
             filtered = self.catalog.filtered(known, {"bool": condition})
         plan: RequestPlan = plan_request(
             query_vector(site, vectors),

@@ -131,9 +131,15 @@ class HashModel:
     def weights(self) -> GridWeights:
         """The weights, read back out of the ONNX model."""
         names = [
-            "bucket_rows", "bucket_offsets", "code_rows", "code_offsets",
-            "centroids", "scale", "n_tables", "soar_lambda",
-        ]  # fmt: skip
+            "bucket_rows",
+            "bucket_offsets",
+            "code_rows",
+            "code_offsets",
+            "centroids",
+            "scale",
+            "n_tables",
+            "soar_lambda",
+        ]
         any_vector = np.ones((1, self.dims), dtype=np.float32)
         values = dict(zip(names, self._session.run(names, {"embedding": any_vector}), strict=True))
         return GridWeights(

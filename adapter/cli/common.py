@@ -1,0 +1,146 @@
+"""What commands share: where the cluster is, progress bars, tables, JSON."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from ..engines.node import running_url
+from ..engines.opensearch import OpenSearchEngine
+
+F = TypeVar("F", bound=Callable[..., Any])
+URL_VARIABLE = "META4_URL"
+_DEFAULT_URL = "http://127.0.0.1:9200"
+#: Progress and notes; results go to standard output.
+notes = Console(stderr=True)
+
+
+def url_option(function: F) -> F:
+    """`--url`, for commands that talk to a cluster."""
+    return click.option(
+        "--url",
+        envvar=URL_VARIABLE,
+        show_envvar=True,
+        help=f"The cluster. Default: the node of 'meta4 node start' if it runs, else "
+        f"{_DEFAULT_URL}.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """`--json`, for commands that print results."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(
+        function
+    )
+
+
+def engine_at(url: str | None) -> OpenSearchEngine:
+    """The cluster that a command means."""
+    return OpenSearchEngine.at(url or running_url() or _DEFAULT_URL)
+
+
+def print_json(value: Any, *, lines: bool = False) -> None:
+    """One JSON value on standard output; on a single line if `lines`."""
+    option = orjson.OPT_SERIALIZE_NUMPY | (0 if lines else orjson.OPT_INDENT_2)
+    click.echo(orjson.dumps(value, option=option).decode())
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+    """A table on standard output; columns of numbers stand to the right."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for i, header in enumerate(headers):
+        numeric = all(isinstance(row[i], int | float) for row in rows) and bool(rows)
+        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[_cell(value) for value in row])
+    width = None if "COLUMNS" in os.environ or Console().is_terminal else 120
+    Console(width=width).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+class _RateColumn(ProgressColumn):
+    """Items by second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {self._unit}/s")
+
+
+@contextmanager
+def counting(description: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """A bar with a rate; gives a function that takes how many more are done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(unit),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=notes) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda n: progress.advance(task, n)
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars for work in stages: gives a function of (stage, done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn("steps"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=notes) as progress:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done)
+
+        yield show
+
+
+@contextmanager
+def downloading(name: str, size: int) -> Iterator[Callable[[int], None]]:
+    """A bar for one download, with its speed; gives a function of the bytes that have come."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=notes) as progress:
+        task = progress.add_task(name, total=size)
+        yield lambda n: progress.advance(task, n)

@@ -1,0 +1,169 @@
+"""`meta4 index`: make, list, show, tune and drop hashed indexes."""
+
+from typing import Any, get_args
+
+import click
+
+from ...mappings.spec import STRATEGIES, Hashing, Strategy
+from ...models.probing import PLANS, Plan
+from .. import indexes, tuning
+from ..store import ModelStore, resolve_reference
+from .common import counting, engine_at, json_option, print_json, print_table, url_option
+
+
+@click.group("index")
+def index_group() -> None:
+    """Hashed indexes."""
+
+
+@index_group.command("create")
+@click.argument("name")
+@click.option(
+    "--model", "reference", required=True, help="A model's folder, or NAME[@VERSION] in the store."
+)
+@click.option("--field", default="embedding", show_default=True, help="The vector field.")
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="native",
+    show_default=True,
+    help="How the exact rerank runs.",
+)
+@click.option("--plan", type=click.Choice(PLANS), help="Order of the buckets. Default: centroid.")
+@click.option(
+    "--hashing",
+    type=click.Choice(get_args(Hashing)),
+    default="server",
+    show_default=True,
+    help="Who hashes documents.",
+)
+@click.option("--shards", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
+@url_option
+@json_option
+def create_command(
+    name: str,
+    reference: str,
+    field: str,
+    strategy: Strategy,
+    plan: Plan | None,
+    hashing: Hashing,
+    shards: int,
+    replicas: int,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Create the index NAME with a hashed vector field.
+
+    With --hashing server an ingest pipeline hashes whatever any client sends; with client,
+    'meta4 ingest' or your own code does. The same command again changes nothing.
+
+    Example: meta4 index create words --model words-model --field embedding
+    """
+    engine = engine_at(url)
+    engine.check_usable()
+    ref, model = resolve_reference(ModelStore(engine), reference)
+    spec = indexes.create_index(
+        engine,
+        name,
+        field=field,
+        ref=ref,
+        model=model,
+        strategy=strategy,
+        plan=plan,
+        hashing=hashing,
+        shards=shards,
+        replicas=replicas,
+    )
+    if as_json:
+        print_json({"index": name, **spec.model_dump(mode="json")})
+    else:
+        click.echo(
+            f"{name}: field {spec.field}, model {spec.model}, strategy {spec.strategy}, "
+            f"plan {spec.plan}, hashing by {spec.hashing}"
+        )
+
+
+@index_group.command("list")
+@url_option
+@json_option
+def list_command(url: str | None, as_json: bool) -> None:
+    """List the hashed indexes."""
+    entries = indexes.list_indexes(engine_at(url))
+    if as_json:
+        print_json(entries)
+        return
+    columns = ["index", "field", "documents", "model", "strategy", "plan", "tuned"]
+    print_table(columns, [[entry[column] for column in columns] for entry in entries])
+
+
+@index_group.command("show")
+@click.argument("name")
+@url_option
+@json_option
+def show_command(name: str, url: str | None, as_json: bool) -> None:
+    """Show an index: model, strategy, buckets, documents without a hash, calibration."""
+    shown = indexes.show_index(engine_at(url), name)
+    if as_json:
+        print_json(shown)
+        return
+    calibration = shown.pop("calibration")
+    print_table(["", ""], [[key, str(value)] for key, value in shown.items()])
+    if calibration is not None:
+        _show_calibration(calibration)
+
+
+@index_group.command("tune")
+@click.argument("name")
+@click.option(
+    "--queries",
+    type=click.IntRange(10, 10_000),
+    default=tuning.N_QUERIES,
+    show_default=True,
+    help="Documents drawn as queries.",
+)
+@click.option("--plan", type=click.Choice(PLANS), help="Change the index's plan to this one.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@url_option
+@json_option
+def tune_command(
+    name: str, queries: int, plan: Plan | None, seed: int, url: str | None, as_json: bool
+) -> None:
+    """Measure how much to look into for recall 0.90, 0.95, 0.99 and 0.999, and store it.
+
+    The index's own documents are the queries, the engine's exact scan is the truth.
+    """
+    engine = engine_at(url)
+    with counting(f"tuning {name}", queries, "queries") as progress:
+        calibration = tuning.tune_index(
+            engine, name, plan=plan, n_queries=queries, seed=seed, progress=progress
+        )
+    if as_json:
+        print_json(calibration.model_dump(mode="json"))
+    else:
+        _show_calibration(calibration.model_dump(mode="json"))
+
+
+@index_group.command("drop")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@url_option
+def drop_command(name: str, yes: bool, url: str | None) -> None:
+    """Delete an index and its pipeline; models stay in the store."""
+    if not yes:
+        click.confirm(f"delete index {name} and all its documents?", abort=True, err=True)
+    indexes.drop_index(engine_at(url), name)
+    click.echo(f"{name} is gone")
+
+
+def _show_calibration(calibration: dict[str, Any]) -> None:
+    depths = calibration["depths"]
+    print_table(
+        ["recall", *[f"k = {depth}" for depth in depths]],
+        [
+            [target, *[f"{share:.2%}" for share in shares]]
+            for target, shares in calibration["shares"].items()
+        ],
+        title=f"\nshare of the buckets' entries to look into, {calibration['plan']} order, "
+        f"measured with {calibration['n_queries']:,} of {calibration['n_documents']:,} documents",
+    )

