@@ -108,16 +108,21 @@ def find_sites(query: Any) -> list[Site]:
 def contains_clause(query: Any) -> bool:
     """Whether one of the two names occurs anywhere inside."""
     if isinstance(query, dict):
-        return any(name in query for name in _NAMES) or any(map(contains_clause, query.values()))
-    return isinstance(query, list) and any(map(contains_clause, query))
+        if any(name in query for name in _NAMES):
+            return True
+        query = list(query.values())
+    if not isinstance(query, list):
+        return False
+    # Numbers are sorted out before the call: a vector is a long list of them.
+    return any(contains_clause(child) for child in query if isinstance(child, dict | list))
 
 
 def _walk(
     query: Any, path: Path, filters: tuple[Query, ...], exclusions: tuple[Query, ...]
 ) -> Iterator[Site]:
-    if not contains_clause(query):
-        return
     if not isinstance(query, dict) or len(query) != 1:
+        if not contains_clause(query):
+            return
         raise ClauseError(
             f"query at {_where(path)}: expected an object with one key, as in "
             f'{{"{SIMILAR}": {{FIELD: {{…}}}}}}'
@@ -134,7 +139,7 @@ def _walk(
                 yield from _walk_children(inner, (*path, name, key), filters, exclusions)
             elif contains_clause(inner):
                 raise _misplaced(f"'{key}' of '{name}'", path)
-    else:
+    elif contains_clause(body):
         raise _misplaced(f"'{name}'", path)
 
 

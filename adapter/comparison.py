@@ -34,10 +34,10 @@ def hnsw_index_body(field: str, dims: int) -> Body:
 
 
 def hnsw_body(
-    field: str, vector: NDArray[np.float32], size: int, k: int, within: Body | None = None
+    field: str, vector: NDArray[np.float32], size: int, ef: int, within: Body | None = None
 ) -> Body:
-    """A search of the graph: `k` candidates, of which `size` come back."""
-    inner: Body = {"vector": vector, "k": max(k, size)}
+    """A search of the graph with `ef` candidates: faster than asking for `k = ef` of them."""
+    inner: Body = {"vector": vector, "k": size, "method_parameters": {"ef_search": max(ef, size)}}
     if within is not None:
         inner["filter"] = within
     return {"size": size, "_source": False, "query": {"knn": {field: inner}}}
@@ -127,7 +127,7 @@ def _rotated(sides: dict[str, Search], row: int) -> Iterator[tuple[str, Search]]
         yield name, sides[name]
 
 
-def smallest_k(
+def smallest_ef(
     search_with: Callable[[int], Search],
     queries: NDArray[np.float32],
     truth: NDArray[np.float64],
@@ -141,14 +141,14 @@ def smallest_k(
     """
     reached: dict[int, float] = {}
 
-    def measure(k: int) -> float:
-        if k not in reached:
-            search = search_with(k)
+    def measure(ef: int) -> float:
+        if ef not in reached:
+            search = search_with(ef)
             scores = [np.asarray([hit["_score"] for hit in search(query)]) for query in queries]
-            reached[k] = float(
+            reached[ef] = float(
                 np.mean([recall_by_score(s, t, size) for s, t in zip(scores, truth, strict=True)])
             )
-        return reached[k]
+        return reached[ef]
 
     low, high = 0, len(choices) - 1
     while low < high:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..models.directory import bucket_term
 from .catalog import HashedIndex
 from .engines.opensearch import OpenSearchEngine
 from .rewriter import PlannedSite
@@ -38,7 +37,7 @@ def documents_in(engine: OpenSearchEngine, known: HashedIndex, one: PlannedSite)
     """How many documents the clause's exact rerank scores."""
     if one.plan.probes is None:
         return one.plan.n_documents
-    terms = [bucket_term(int(b), known.spec.n_buckets) for b in one.plan.probes.buckets]
+    terms = [known.model.terms[bucket] for bucket in one.plan.probes.buckets.tolist()]
     filters: list[Body] = [{"terms": {known.spec.fields.bucket: terms}}, *one.site.filters]
     query = {"bool": {"filter": filters, "must_not": list(one.site.exclusions)}}
     return engine.count(known.name, query)
@@ -58,7 +57,7 @@ def _explain_clause(engine: OpenSearchEngine, known: HashedIndex, one: PlannedSi
         "filter_selectivity": plan.selectivity,
         "depth": plan.depth,
         "n_probes": len(probed),
-        "buckets": [bucket_term(b, known.spec.n_buckets) for b in probed],
+        "buckets": [known.model.terms[bucket] for bucket in probed],
         "docs_looked_into": looked_into,
         "share_looked_into": looked_into / total,
     }

@@ -130,7 +130,9 @@ class Meta4:
 
         def vector(operand: Operand) -> NDArray[np.float32]:
             if operand.id is None:
-                return as_embedding(operand.vector, spec.dims, what="query vector")
+                # Validated to be floats already: an array is checked without a loop over them.
+                numbers = np.asarray(operand.vector, dtype=np.float64)
+                return as_embedding(numbers, spec.dims, what="query vector")
             source = found[operand.id]
             if source is None:
                 raise NotFoundError(f"document {operand.id!r} is not in index {known.name!r}")

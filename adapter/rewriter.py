@@ -1,6 +1,5 @@
 """Clauses to the engine's own query DSL. Pure: values in, a request body out."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,6 @@ from ..errors import ClauseError
 from ..mappings.dialect import Dialect
 from ..mappings.spec import IndexSpec
 from ..models.codes import codes_to_longs
-from ..models.directory import bucket_term
 from ..models.embeddings import unit
 from ..models.model import HashModel
 from .clauses import AnalogyClause, Path, Site
@@ -81,14 +79,14 @@ def rewrite_body(
     k = max(one.site.clause.k for one in planned)
     start = int(rewritten.get("from", 0))
     rewritten["size"] = max(0, min(int(rewritten.get("size", k)), k - start))
-    query = copy.deepcopy(body["query"])
+    query = body["query"]
     alone = len(planned) == 1 and _sole_scorer(query, planned[0].site.path)
     if alone and spec.strategy == "hamming" and not {"sort", "rescore"} & set(rewritten):
         return rewritten | _hamming_phases(planned[0], spec, model, dialect)
     has_aggregations = bool({"aggs", "aggregations"} & set(rewritten))
     margin = 0 if has_aggregations else TIE_MARGIN
     for one in planned:
-        query = _replace(query, one.site.path, _scored(one, spec, dialect, margin))
+        query = _replace(query, one.site.path, _scored(one, spec, model, dialect, margin))
     if alone:
         query = _lift(query, planned[0].site.path)
     rewritten["query"] = query
@@ -97,11 +95,11 @@ def rewrite_body(
     return rewritten
 
 
-def _within(one: PlannedSite, spec: IndexSpec) -> Body | None:
+def _within(one: PlannedSite, spec: IndexSpec, model: HashModel) -> Body | None:
     """What may be scored: probed buckets, the filters beside the clause, no excluded document."""
     filters: list[Body] = []
     if one.plan.probes is not None:
-        terms = [bucket_term(int(b), spec.n_buckets) for b in one.plan.probes.buckets]
+        terms = [model.terms[bucket] for bucket in one.plan.probes.buckets.tolist()]
         buckets: Body = {"terms": {spec.fields.bucket: terms}}
         if one.n_strays:
             stray = {"bool": {"must_not": [{"term": {spec.fields.model: str(spec.model)}}]}}
@@ -123,8 +121,10 @@ def _within(one: PlannedSite, spec: IndexSpec) -> Body | None:
     return {"bool": conditions}
 
 
-def _scored(one: PlannedSite, spec: IndexSpec, dialect: Dialect, margin: int) -> Body:
-    within = _within(one, spec)
+def _scored(
+    one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect, margin: int
+) -> Body:
+    within = _within(one, spec, model)
     clause = one.site.clause
     if isinstance(clause, AnalogyClause) and clause.method == "3cosmul":
         a, b, c = one.vectors.tolist()
@@ -137,13 +137,14 @@ def _scored(one: PlannedSite, spec: IndexSpec, dialect: Dialect, margin: int) ->
 
 def _hamming_phases(one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect) -> Body:
     """First by bits in common, then the best of them by cosine."""
-    exact = _scored(one, spec.model_copy(update={"strategy": "script"}), dialect, 0)
+    by_script = spec.model_copy(update={"strategy": "script"})
+    exact = _scored(one, by_script, model, dialect, 0)
     if one.site.clause.k * spec.window >= one.plan.n_documents:
         return {"query": exact, "sort": SORT}
     query = query_vector(one.site, one.vectors)
     code = codes_to_longs(model.encode(query[None]))[0].tolist()
     return {
-        "query": dialect.hamming(spec, code, _within(one, spec)),
+        "query": dialect.hamming(spec, code, _within(one, spec, model)),
         "rescore": {
             "window_size": one.site.clause.k * spec.window,
             "query": {
@@ -156,13 +157,12 @@ def _hamming_phases(one: PlannedSite, spec: IndexSpec, model: HashModel, dialect
 
 
 def _replace(query: Any, path: Path, new: Body) -> Any:
+    """A copy with `new` at `path`; only what lies on the path is copied."""
     if not path:
         return new
-    parent = query
-    for step in path[:-1]:
-        parent = parent[step]
-    parent[path[-1]] = new
-    return query
+    copied = query.copy()
+    copied[path[0]] = _replace(query[path[0]], path[1:], new)
+    return copied
 
 
 def _sole_scorer(query: Body, path: Path) -> bool:

@@ -7,7 +7,6 @@ import numpy as np
 
 from ..mappings.spec import IndexSpec
 from ..models.codes import codes_to_longs
-from ..models.directory import bucket_terms
 from ..models.embeddings import embedding_fault
 from ..models.model import HashModel
 from .documents import Document, Refusal, put_at, remove_at, value_at
@@ -33,7 +32,6 @@ class DocumentHasher:
     def __init__(self, model: HashModel, spec: IndexSpec) -> None:
         self._model = model
         self._spec = spec
-        self._terms = bucket_terms(model.n_buckets)
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
         """Hash a batch; the documents' sources are changed in place."""
@@ -62,9 +60,9 @@ class DocumentHasher:
         longs = codes_to_longs(codes).tolist()
         norms = np.linalg.norm(embeddings.astype(np.float64), axis=1).astype(np.float32).tolist()
         names = self._spec.fields.code_names
-        model = str(self._spec.model)
+        model, terms = str(self._spec.model), self._model.terms
         rows = zip(documents, buckets.tolist(), longs, norms, strict=True)
         for document, ids, words, norm in rows:
-            hashes = {"bucket": [self._terms[i] for i in ids], "model": model, "norm": norm}
+            hashes = {"bucket": [terms[i] for i in ids], "model": model, "norm": norm}
             hashes |= dict(zip(names, words, strict=True))
             put_at(document.source, self._spec.fields.root, hashes)

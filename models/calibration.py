@@ -1,6 +1,7 @@
 """How much of an index to look into for a recall: measured once, promised per request."""
 
-from collections.abc import Sequence
+import math
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -42,22 +43,32 @@ class Calibration(BaseModel):
         Returns:
             A float in (0, 1]; 1 means all.
         """
+        # Plain floats: this runs for every request, and NumPy would take ten times as long.
         targets = sorted(float(target) for target in self.shares)
         if recall > targets[-1]:
             return 1.0
-        at_depth = [self._at_depth(self.shares[_key(target)], depth) for target in targets]
-        gaps = [np.log(1 - target) for target in targets]
-        wanted = np.log(1 - max(recall, targets[0]))
-        # Gaps fall as recall rises, and interp wants them ascending.
-        return float(min(1.0, np.exp(np.interp(wanted, gaps[::-1], at_depth[::-1]))))
+        wanted = max(recall, targets[0])
+        above = bisect_left(targets, wanted)
+        high = self._log_share(targets[above], depth)
+        if targets[above] == wanted:
+            return min(1.0, math.exp(high))
+        low = self._log_share(targets[above - 1], depth)
+        gap = [math.log(1 - r) for r in (targets[above - 1], wanted, targets[above])]
+        part = (gap[1] - gap[0]) / (gap[2] - gap[0])
+        return min(1.0, math.exp(low + part * (high - low)))
 
-    def _at_depth(self, shares: Sequence[float], depth: float) -> float:
-        logs = np.log(np.maximum(shares, 1e-9))
-        depths = np.log(self.depths)
-        if depth <= self.depths[-1] or len(logs) < 2:
-            return float(np.interp(np.log(max(depth, 1.0)), depths, logs))
-        slope = max(0.0, (logs[-1] - logs[-2]) / (depths[-1] - depths[-2]))
-        return float(logs[-1] + slope * (np.log(depth) - depths[-1]))
+    def _log_share(self, target: float, depth: float) -> float:
+        shares = self.shares[_key(target)]
+        depth = max(depth, float(self.depths[0]))
+        after = min(max(1, bisect_left(self.depths, depth)), len(shares) - 1)
+        if after == 0:
+            return math.log(shares[0])
+        x0, x1 = math.log(self.depths[after - 1]), math.log(self.depths[after])
+        y0, y1 = math.log(shares[after - 1]), math.log(shares[after])
+        slope = (y1 - y0) / (x1 - x0)
+        if depth > self.depths[-1]:
+            return y1 + max(0.0, slope) * (math.log(depth) - x1)
+        return y0 + slope * (math.log(depth) - x0)
 
 
 def _key(target: float) -> str:

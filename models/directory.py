@@ -29,12 +29,7 @@ class Directory:
         return int(self.counts.sum())
 
 
-def bucket_term(bucket: int, n_buckets: int) -> str:
-    """The keyword of a bucket: hexadecimal, of one width, so that terms sort as ids do."""
-    return f"{bucket:0{len(f'{n_buckets - 1:x}')}x}"
-
-
 def bucket_terms(n_buckets: int) -> list[str]:
-    """All keywords, by id."""
+    """The buckets' keywords, by id: hexadecimal of one width, so that terms sort as ids do."""
     width = len(f"{n_buckets - 1:x}")
     return [f"{bucket:0{width}x}" for bucket in range(n_buckets)]

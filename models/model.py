@@ -13,6 +13,7 @@ from ..errors import ArtifactError, EmbeddingError
 from .artifact import Manifest, TrainingData, checksum, fingerprint, read_artifact, write_artifact
 from .cells import fit_cells
 from .codes import pack_bits
+from .directory import bucket_terms
 from .embeddings import Embeddings, Progress, as_training_embeddings, no_progress
 from .grid import GridWeights
 from .itq import fit_itq
@@ -126,6 +127,11 @@ class HashModel:
     def buckets(self, embeddings: Embeddings) -> NDArray[np.int64]:
         """Bucket ids, (n, buckets_per_document) int64."""
         return self.hash(embeddings).buckets
+
+    @cached_property
+    def terms(self) -> list[str]:
+        """The buckets' keywords, by id."""
+        return bucket_terms(self.n_buckets)
 
     @cached_property
     def weights(self) -> GridWeights:

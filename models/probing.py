@@ -103,7 +103,7 @@ def choose_probes(
         whole_levels: take all buckets of equal cost or none (Algorithm 1's radius).
     """
     own_costs = costs[directory.buckets]
-    order = np.argsort(own_costs, kind="stable")
+    order = np.argsort(own_costs)
     cumulated = np.cumsum(directory.counts[order])
     n_probes = int(np.searchsorted(cumulated, min_postings, side="left")) + 1
     n_probes = min(n_probes, len(order))

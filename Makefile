@@ -1,0 +1,51 @@
+# `make` or `make help` says what there is. Every target does its own set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: help setup demo test check format docs bench bench-scale clean
+.DEFAULT_GOAL := help
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(STAMP) ## Make the virtual environment with everything for development
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARGS=--json)
+	@$(BIN)/meta4 demo $(ARGS)
+
+test: $(STAMP) ## Run the tests against a real node (ARGS='-k name')
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## Lint, types, direction of imports, docs in step with the command line
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/make_cli.py --check
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write docs/cli.md from the command line
+	$(BIN)/python docs/make_cli.py
+
+bench: $(STAMP) ## Compare with exact search and HNSW on all 341,479 words (about 30 minutes)
+	$(BIN)/python -m benchmarks.engine $(ARGS)
+
+bench-scale: $(STAMP) ## How cost grows: 50,000 to 1,000,000 vectors (hours)
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import reference_probe_order
+
+from meta4.errors import InputError
+from meta4.models.calibration import TARGETS, Calibration, calibrate
+from meta4.models.directory import Directory, bucket_terms
+from meta4.models.probing import bucket_costs, check_plan, choose_probes
+
+
+def directory_of(model, vectors):
+    buckets, counts = np.unique(model.buckets(vectors), return_counts=True)
+    return Directory(buckets, counts, len(vectors))
+
+
+@pytest.mark.parametrize("plan", ["bitwise", "margin"])
+def test_costs_are_the_slow_reference(models, vectors, plan):
+    weights = models["itq"].weights
+    for query in vectors[6000:6010]:
+        slow = reference_probe_order(weights, query, plan)
+        fast = bucket_costs(query, weights, plan)
+        assert np.allclose(fast, [slow[bucket] for bucket in range(len(fast))], rtol=1e-5)
+
+
+def test_centroid_costs_are_negative_cosines(models, vectors):
+    weights = models["cells"].weights
+    query = vectors[7000]
+    costs = bucket_costs(query, weights, "centroid")
+    cosines = weights.centroids @ (query / np.linalg.norm(query))
+    assert np.allclose(costs / np.linalg.norm(query), -cosines, atol=1e-5)
+
+
+@given(row=st.integers(0, 9999), small=st.floats(0, 5000), more=st.floats(0, 5000))
+@settings(max_examples=60, deadline=None)
+def test_more_probes_never_lose_a_candidate(models, vectors, row, small, more):
+    model = models["cells"]
+    directory = directory_of(model, vectors[:3000])
+    costs = bucket_costs(vectors[row], model.weights, "centroid")
+    few = choose_probes(costs, directory, small, whole_levels=False)
+    many = choose_probes(costs, directory, small + more, whole_levels=False)
+    assert few.buckets.tolist() == many.buckets[: len(few.buckets)].tolist()
+    assert few.n_postings >= min(small, directory.n_postings)
+
+
+@pytest.mark.parametrize("plan", ["bitwise", "margin", "centroid"])
+def test_all_postings_are_all_buckets(models, vectors, plan):
+    model = models["lsh"]
+    directory = directory_of(model, vectors[:2000])
+    costs = bucket_costs(vectors[5], model.weights, plan)
+    probes = choose_probes(costs, directory, directory.n_postings, whole_levels=False)
+    assert sorted(probes.buckets.tolist()) == directory.buckets.tolist()
+
+
+def test_algorithm_1_looks_into_its_own_bucket_then_into_neighbours(models, vectors):
+    model = models["itq"]
+    directory = directory_of(model, vectors[:3000])
+    query = vectors[11]
+    own = int(model.buckets(query[None])[0, 0])
+    costs = bucket_costs(query, model.weights, "bitwise")
+    own_count = int(directory.counts[directory.buckets == own][0])
+    first = choose_probes(costs, directory, own_count, whole_levels=True)
+    assert first.buckets.tolist() == [own]
+    second = choose_probes(costs, directory, own_count + 1, whole_levels=True)
+    distances = {bin(own ^ bucket).count("1") for bucket in second.buckets.tolist()}
+    assert distances == {0, 1}
+    filled = set(directory.buckets.tolist())
+    assert set(second.buckets.tolist()) == {own} | {own ^ (1 << b) for b in range(7)} & filled
+
+
+def test_an_empty_directory_gives_no_probes(models, vectors):
+    empty = Directory(np.empty(0, np.int64), np.empty(0, np.int64), 0)
+    costs = bucket_costs(vectors[0], models["cells"].weights, "centroid")
+    assert choose_probes(costs, empty, 10, whole_levels=True).buckets.tolist() == []
+
+
+def test_cells_have_no_bits_to_flip(models):
+    with pytest.raises(InputError, match="centroid"):
+        check_plan("margin", models["cells"].weights)
+    check_plan("margin", models["lsh"].weights)
+
+
+def test_terms_sort_as_ids_do():
+    terms = bucket_terms(300)
+    assert terms == sorted(terms)
+    assert terms[0] == "000"
+    assert terms[299] == "12b"
+
+
+needed_matrices = st.integers(0, 2**32 - 1).map(
+    lambda seed: np.random.default_rng(seed).beta(0.5, 8.0, size=(200, 120)) + 1e-6
+)
+
+
+@given(needed_matrices)
+@settings(max_examples=20, deadline=None)
+def test_calibrated_shares_reach_their_targets(needed):
+    calibration = calibrate(needed, "centroid", n_documents=5000)
+    for target in TARGETS:
+        for depth in calibration.depths:
+            share = calibration.share(target, depth)
+            reached = (needed[:, :depth] <= share * (1 + 1e-9)).mean(axis=1)
+            assert reached.mean() >= target
+
+
+@given(needed_matrices, st.floats(0.5, 1.0), st.floats(0.5, 1.0), st.floats(1, 5000))
+@settings(max_examples=50, deadline=None)
+def test_more_recall_never_looks_into_less(needed, one, other, depth):
+    calibration = calibrate(needed, "centroid", n_documents=5000)
+    low, high = sorted((one, other))
+    assert calibration.share(low, depth) <= calibration.share(high, depth) * (1 + 1e-9)
+
+
+def test_interpolation_is_between_its_neighbours():
+    shares = {"0.9": (0.01, 0.1), "0.95": (0.02, 0.2), "0.99": (0.05, 0.5), "0.999": (0.1, 1.0)}
+    calibration = Calibration(
+        plan="centroid", depths=(10, 100), shares=shares, n_queries=10, n_documents=100
+    )
+    assert calibration.share(0.95, 10) == pytest.approx(0.02)
+    assert 0.02 < calibration.share(0.97, 10) < 0.05
+    assert calibration.share(0.95, 31.6) == pytest.approx(np.sqrt(0.02 * 0.2), rel=0.01)
+    assert calibration.share(0.95, 1000) == 1.0  # continued, and no more than all
+    assert calibration.share(0.5, 1) == pytest.approx(0.01)
+    assert calibration.share(0.9999, 10) == 1.0
