@@ -15,7 +15,7 @@ from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites
 from .engines.opensearch import OpenSearchEngine
 from .explanation import explain_body
 from .planning import RequestPlan, plan_request
-from .rewriter import PlannedSite, query_vector, rewrite_body
+from .rewriter import AGGREGATIONS, PlannedSite, is_sole_scorer, query_vector, rewrite_body
 
 Body = dict[str, Any]
 
@@ -56,6 +56,8 @@ class Meta4:
             EngineError: the server failed or refused.
         """
         rewritten, planned = self.plan(index=index, body=body)
+        if AGGREGATIONS & set(body) and is_sole_scorer(body["query"], planned):
+            rewritten["min_score"] = self._kth_score(index, rewritten, planned[0])
         answer = self.engine.search(index, rewritten)
         if any(one.plan.probes is not None for one in planned) and _is_short(answer, rewritten):
             rewritten, planned = self.plan(index=index, body=body, exact=True)
@@ -65,8 +67,23 @@ class Meta4:
                 hit.pop("sort", None)
         return answer
 
+    def _kth_score(self, index: str, rewritten: Body, one: PlannedSite) -> float:
+        """The score of the k-th hit, so that aggregations see k documents.
+
+        An engine counts over all that a query matches: k of every segment, or with a script
+        all that was looked into.
+        """
+        k = one.site.clause.k
+        only_scores: Body = {"query": rewritten["query"], "size": k, "_source": False}
+        hits = self.engine.search(index, only_scores)["hits"]["hits"]
+        return float(hits[-1]["_score"]) if hits else 0.0
+
     def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
-        """The body that `search` would send, for those who send it themselves."""
+        """The body that `search` would send, for those who send it themselves.
+
+        What takes more than one request is left to them: a short page is not widened, and
+        aggregations see what the engine's query matches (k documents of every segment).
+        """
         return self.plan(index=index, body=body)[0]
 
     def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:

@@ -6,13 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..mappings.spec import IndexSpec
+from ..models.calibration import Calibration
 from ..models.directory import Directory
 from ..models.grid import GridWeights
-from ..models.probing import Probes, bucket_costs, choose_probes
+from ..models.probing import Probes, Ranking, bucket_costs, rank_buckets
 
 #: Documents that can be scored in the time that a bucket filter costs by itself (measured:
 #: 0.6 ms against 0.15-0.2 µs a document). Saving fewer than these is no saving.
 FILTER_WORTH = 3_500
+#: Turns in which a filter's local selectivity and the prefix settle; each lengthens the prefix.
+_TURNS = 6
+_NARROW = "the filter keeps {:,} documents: scoring them all costs less than choosing among them"
+_ALGORITHM_1 = "Algorithm 1: own bucket, then one more flipped bit until k are found"
 
 
 @dataclass(frozen=True)
@@ -64,35 +69,53 @@ def plan_request(
 
     calibration = spec.calibration
     calibrated = calibration is not None and calibration.plan == spec.plan
-    # Each document lies in at most this many buckets, so that so many postings hold k documents.
-    overlap = filtered.n_postings / max(1, filtered.n_documents - filtered.n_strays)
-    least = k * max(1.0, overlap)
     if recall == 1.0:
         return exact("recall 1 is exact search")
-    if calibration is not None and calibrated:
-        share = calibration.share(recall, depth)
-        if share >= 1.0:
-            return exact(f"recall {recall:g} at depth {depth:.0f} needs every bucket")
-        wanted = max(least, share * filtered.n_postings)
-        reason = f"calibrated: {share:.2%} of the postings for recall {recall:g}"
-    elif spec.plan == "bitwise":
-        wanted = least
-        reason = "Algorithm 1: own bucket, then one more flipped bit until k are found"
-    else:
+    if not calibrated and spec.plan != "bitwise":
         return exact("not calibrated, so nothing less can be promised; run: meta4 index tune")
-    saved = filtered.n_documents - wanted / max(1.0, overlap)
-    if calibrated and saved < FILTER_WORTH:
-        return exact(
-            f"the filter keeps {filtered.n_documents:,} documents: scoring them all costs less "
-            f"than choosing among them"
+    # Each document lies in so many buckets on average: so many postings are sure to hold k.
+    overlap = max(1.0, filtered.n_postings / max(1, filtered.n_documents - filtered.n_strays))
+    if calibrated and filtered.n_documents - k < FILTER_WORTH:
+        return exact(_NARROW.format(filtered.n_documents))
+    ranking = rank_buckets(bucket_costs(query, weights, spec.plan), directory, filtered)
+    if calibration is None or not calibrated:
+        n = ranking.reaching(0, k * overlap, whole_levels=True)
+        return RequestPlan(
+            ranking.prefix(n), depth, selectivity, filtered.n_documents, None, _ALGORITHM_1
         )
-    costs = bucket_costs(query, weights, spec.plan)
-    probes = choose_probes(costs, filtered, wanted, whole_levels=spec.plan == "bitwise")
-    return RequestPlan(
-        probes,
-        depth,
-        selectivity,
-        filtered.n_documents,
-        recall if calibrated else None,
-        reason,
-    )
+    n, depth = _calibrated_prefix(ranking, calibration, k, recall, depth, overlap)
+    probes = ranking.prefix(n)
+    if n == len(ranking.buckets):
+        return exact(f"recall {recall:g} at depth {depth:.0f} needs every bucket")
+    if filtered.n_documents - probes.n_postings / overlap < FILTER_WORTH:
+        return exact(_NARROW.format(filtered.n_documents))
+    share = ranking.cumulated_all[n - 1] / max(1, directory.n_postings)
+    reason = f"calibrated: {share:.2%} of the buckets' entries for recall {recall:g}"
+    return RequestPlan(probes, depth, selectivity, filtered.n_documents, recall, reason)
+
+
+def _calibrated_prefix(
+    ranking: Ranking,
+    calibration: Calibration,
+    k: int,
+    recall: float,
+    depth: float,
+    overlap: float,
+) -> tuple[int, float]:
+    """The prefix that the calibration asks for, and the depth that it was asked at.
+
+    The k nearest that a filter keeps lie as far out as the k / s nearest of all, where s is the
+    filter's selectivity *near the query*: a filter may keep other regions than the query's. So
+    s is read off the prefix itself, and the prefix is lengthened until both agree.
+    """
+    n_postings = int(ranking.cumulated_all[-1])
+    n = 0
+    for _ in range(_TURNS):
+        wanted = calibration.share(recall, depth) * n_postings
+        longer = ranking.reaching(wanted, k * overlap, whole_levels=False)
+        if longer <= n:
+            break
+        n = longer
+        kept = float(ranking.cumulated[n - 1]) / float(ranking.cumulated_all[n - 1])
+        depth = max(depth, k / kept)
+    return n, depth

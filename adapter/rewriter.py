@@ -22,6 +22,13 @@ TIE_MARGIN = 16
 #: `_seq_no` is the same on a primary and its replicas and outlives merges.
 SORT: list[Any] = ["_score", {"_seq_no": "asc"}]
 
+#: The two names of what counts over all hits.
+AGGREGATIONS = frozenset({"aggs", "aggregations"})
+#: What an engine does not do together with a second phase.
+_ONE_PHASE = frozenset({"sort", "rescore", "min_score"}) | AGGREGATIONS
+#: The first phase's window is a multiple of k, but of no smaller k than this.
+SMALLEST_K = 25
+
 Body = dict[str, Any]
 
 
@@ -80,11 +87,12 @@ def rewrite_body(
     start = int(rewritten.get("from", 0))
     rewritten["size"] = max(0, min(int(rewritten.get("size", k)), k - start))
     query = body["query"]
-    alone = len(planned) == 1 and _sole_scorer(query, planned[0].site.path)
-    if alone and spec.strategy == "hamming" and not {"sort", "rescore"} & set(rewritten):
-        return rewritten | _hamming_phases(planned[0], spec, model, dialect)
-    has_aggregations = bool({"aggs", "aggregations"} & set(rewritten))
-    margin = 0 if has_aggregations else TIE_MARGIN
+    alone = is_sole_scorer(query, planned)
+    if alone and spec.strategy == "hamming" and not _ONE_PHASE & set(rewritten):
+        phases = hamming_phases(planned[0], spec, model, dialect)
+        if phases is not None:
+            return rewritten | phases
+    margin = 0 if AGGREGATIONS & set(rewritten) else TIE_MARGIN
     for one in planned:
         query = _replace(query, one.site.path, _scored(one, spec, model, dialect, margin))
     if alone:
@@ -135,18 +143,25 @@ def _scored(
     return dialect.script(spec, vector, within)
 
 
-def _hamming_phases(one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect) -> Body:
-    """First by bits in common, then the best of them by cosine."""
-    by_script = spec.model_copy(update={"strategy": "script"})
-    exact = _scored(one, by_script, model, dialect, 0)
-    if one.site.clause.k * spec.window >= one.plan.n_documents:
-        return {"query": exact, "sort": SORT}
+def hamming_phases(
+    one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect
+) -> Body | None:
+    """First by bits in common, then the best of them by cosine.
+
+    None where one exact phase does better: the window would hold all documents, or recall 1
+    was asked for, which a first phase by bits cannot promise.
+    """
+    clause = one.site.clause
+    window = max(clause.k, SMALLEST_K) * spec.window
+    if clause.recall == 1.0 or window >= one.plan.n_documents:
+        return None
+    exact = _scored(one, spec, model, dialect, 0)
     query = query_vector(one.site, one.vectors)
     code = codes_to_longs(model.encode(query[None]))[0].tolist()
     return {
         "query": dialect.hamming(spec, code, _within(one, spec, model)),
         "rescore": {
-            "window_size": one.site.clause.k * spec.window,
+            "window_size": window,
             "query": {
                 "rescore_query": exact,
                 "query_weight": 0.0,
@@ -165,8 +180,11 @@ def _replace(query: Any, path: Path, new: Body) -> Any:
     return copied
 
 
-def _sole_scorer(query: Body, path: Path) -> bool:
-    """Whether the clause alone makes the score, beside filters at most."""
+def is_sole_scorer(query: Body, planned: Sequence[PlannedSite]) -> bool:
+    """Whether one clause alone makes the score, beside filters at most."""
+    if len(planned) != 1:
+        return False
+    path = planned[0].site.path
     while path:
         if path[0] != "bool" or not set(query["bool"]) <= {"must", "filter", "must_not"}:
             return False

@@ -1,19 +1,20 @@
 """`meta4 index tune`: measure recall on the index's own documents, and store the table."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..mappings.spec import IndexSpec
-from ..models.calibration import Calibration, calibrate
+from ..models.calibration import TARGETS, Calibration, calibrate
 from ..models.directory import Directory
 from ..models.model import HashModel
 from ..models.probing import Plan, bucket_costs, check_plan
 from .catalog import read_directory, read_spec
+from .clauses import SimilarClause, Site
 from .engines.opensearch import OpenSearchEngine
-from .gateway import Meta4
+from .planning import RequestPlan
+from .rewriter import SMALLEST_K, PlannedSite, hamming_phases
 from .store import ModelStore
 from .truth import Query, exact_neighbours, recall_by_score, sample_queries
 
@@ -22,7 +23,6 @@ N_QUERIES = 1000
 DEPTH = 2000
 #: First-phase windows that `hamming` is measured with, as multiples of k.
 _WINDOWS = (5, 10, 20, 40, 80, 160)
-_HAMMING_K = 25
 _HAMMING_QUERIES = 100
 
 
@@ -72,7 +72,7 @@ def tune_index(
     spec = spec.model_copy(update={"calibration": calibration})
     engine.put_meta(index, spec.to_meta())
     if spec.strategy == "hamming":
-        window = _measure_window(engine, index, spec, queries[:_HAMMING_QUERIES])
+        window = _measure_window(engine, index, spec, model, queries[:_HAMMING_QUERIES])
         engine.put_meta(index, spec.model_copy(update={"window": window}).to_meta())
     return calibration
 
@@ -98,27 +98,30 @@ def _shares_needed(
 
 
 def _measure_window(
-    engine: OpenSearchEngine, index: str, spec: IndexSpec, queries: list[Query]
+    engine: OpenSearchEngine, index: str, spec: IndexSpec, model: HashModel, queries: list[Query]
 ) -> int:
     """The smallest window that loses less to the Hamming phase than the highest target allows.
 
-    Measured with recall 1, where the buckets lose nothing and all loss is the window's.
+    Measured over all documents, where the buckets lose nothing and all loss is the window's.
     """
-    truth = list(exact_neighbours(engine, index, spec, queries, _HAMMING_K, lambda _: None))
-    meta4 = Meta4(engine)
+    k = SMALLEST_K
+    truth = list(exact_neighbours(engine, index, spec, queries, k, lambda _: None))
+    n_documents = engine.count(index)
+    everywhere = RequestPlan(None, k, 1.0, n_documents, None, "")
     for window in _WINDOWS:
-        engine.put_meta(index, spec.model_copy(update={"window": window}).to_meta())
-        meta4.catalog.forget(index)
+        tried = spec.model_copy(update={"window": window})
         recalls = []
         for query, neighbours in zip(queries, truth, strict=True):
-            clause = {"id": query.id, "k": _HAMMING_K, "recall": 1.0}
-            body: dict[str, Any] = {
-                "_source": False,
-                "query": {"meta4_similar": {spec.field: clause}},
-            }
-            hits = meta4.search(index=index, body=body)["hits"]["hits"]
+            # Any recall below 1 will do: it is the plan that says where to look.
+            clause = SimilarClause(vector=query.vector.tolist(), k=k, recall=0.99)
+            site = Site((), spec.field, clause, (), ())
+            planned = PlannedSite(site, query.vector[None], everywhere, [query.id], 0)
+            phases = hamming_phases(planned, tried, model, engine.dialect)
+            if phases is None:
+                return window
+            hits = engine.search(index, {"size": k, "_source": False, **phases})["hits"]["hits"]
             found = np.asarray([hit["_score"] for hit in hits])
-            recalls.append(recall_by_score(found, neighbours.scores, _HAMMING_K))
-        if float(np.mean(recalls)) >= 0.999:
+            recalls.append(recall_by_score(found, neighbours.scores, k))
+        if float(np.mean(recalls)) >= TARGETS[-1]:
             return window
     return _WINDOWS[-1]

@@ -27,15 +27,54 @@ PLANS: tuple[Plan, ...] = ("bitwise", "margin", "centroid")
 
 @dataclass(frozen=True)
 class Probes:
-    """A prefix of the order.
+    """A prefix of the order, without buckets that are empty under the filter.
 
     Attributes:
         buckets: (m,) int64 ids, best first.
-        n_postings: sum of their counts: at least as many as there are documents to look into.
+        n_postings: sum of their counts under the filter.
     """
 
     buckets: NDArray[np.int64]
     n_postings: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All buckets in a plan's order for one query, with what a prefix of them holds.
+
+    Attributes:
+        buckets: (m,) int64 ids, best first.
+        costs: (m,) float32, ascending.
+        counts: (m,) int64 postings under the filter.
+        cumulated_all: (m,) int64 postings of all documents, summed up to each bucket.
+        cumulated: (m,) int64, the same under the filter.
+    """
+
+    buckets: NDArray[np.int64]
+    costs: NDArray[np.float32]
+    counts: NDArray[np.int64]
+    cumulated_all: NDArray[np.int64]
+    cumulated: NDArray[np.int64]
+
+    def reaching(self, postings_of_all: float, postings: float, *, whole_levels: bool) -> int:
+        """Length of the shortest prefix with so many postings of all and under the filter.
+
+        The whole order where it has fewer. `whole_levels` takes all buckets of equal cost or
+        none (Algorithm 1's radius).
+        """
+        n = max(
+            int(np.searchsorted(self.cumulated_all, postings_of_all, side="left")),
+            int(np.searchsorted(self.cumulated, postings, side="left")),
+        )
+        n = min(n + 1, len(self.buckets))
+        if whole_levels and n:
+            n = int(np.searchsorted(self.costs, self.costs[n - 1], side="right"))
+        return n
+
+    def prefix(self, n: int) -> Probes:
+        """The first `n` buckets, without those that are empty under the filter."""
+        filled = self.counts[:n] > 0
+        return Probes(self.buckets[:n][filled], int(self.cumulated[n - 1]) if n else 0)
 
 
 def check_plan(plan: Plan, weights: GridWeights) -> None:
@@ -91,25 +130,22 @@ def _flip_costs(flips: NDArray[np.float64], own: int) -> NDArray[np.float64]:
     return by_id
 
 
-def choose_probes(
-    costs: NDArray[np.float32], directory: Directory, min_postings: float, *, whole_levels: bool
-) -> Probes:
-    """The shortest prefix of the order that holds `min_postings`.
+def rank_buckets(costs: NDArray[np.float32], directory: Directory, filtered: Directory) -> Ranking:
+    """Order the filled buckets by cost.
 
     Args:
         costs: (n_buckets,) float32.
-        directory: which buckets are not empty; only those are probed.
-        min_postings: what the probes' counts must add up to; all buckets if they cannot.
-        whole_levels: take all buckets of equal cost or none (Algorithm 1's radius).
+        directory: of all documents.
+        filtered: of those that the filter keeps; `directory` itself where there is no filter.
     """
     own_costs = costs[directory.buckets]
     order = np.argsort(own_costs)
-    cumulated = np.cumsum(directory.counts[order])
-    n_probes = int(np.searchsorted(cumulated, min_postings, side="left")) + 1
-    n_probes = min(n_probes, len(order))
-    if whole_levels and n_probes:
-        sorted_costs = own_costs[order]
-        n_probes = int(np.searchsorted(sorted_costs, sorted_costs[n_probes - 1], side="right"))
-    return Probes(
-        directory.buckets[order[:n_probes]], int(cumulated[n_probes - 1]) if n_probes else 0
-    )
+    counts_of_all = directory.counts[order]
+    cumulated_all = np.cumsum(counts_of_all)
+    counts, cumulated = counts_of_all, cumulated_all
+    if filtered is not directory:
+        by_id = np.zeros(len(costs), dtype=np.int64)
+        by_id[filtered.buckets] = filtered.counts
+        counts = by_id[directory.buckets[order]]
+        cumulated = np.cumsum(counts)
+    return Ranking(directory.buckets[order], own_costs[order], counts, cumulated_all, cumulated)

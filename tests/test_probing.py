@@ -7,7 +7,7 @@ from reference import reference_probe_order
 from meta4.errors import InputError
 from meta4.models.calibration import TARGETS, Calibration, calibrate
 from meta4.models.directory import Directory, bucket_terms
-from meta4.models.probing import bucket_costs, check_plan, choose_probes
+from meta4.models.probing import bucket_costs, check_plan, rank_buckets
 
 
 def directory_of(model, vectors):
@@ -32,14 +32,19 @@ def test_centroid_costs_are_negative_cosines(models, vectors):
     assert np.allclose(costs / np.linalg.norm(query), -cosines, atol=1e-5)
 
 
+def ranking_of(model, query, plan, directory, filtered=None):
+    costs = bucket_costs(query, model.weights, plan)
+    return rank_buckets(costs, directory, filtered or directory)
+
+
 @given(row=st.integers(0, 9999), small=st.floats(0, 5000), more=st.floats(0, 5000))
 @settings(max_examples=60, deadline=None)
 def test_more_probes_never_lose_a_candidate(models, vectors, row, small, more):
     model = models["cells"]
     directory = directory_of(model, vectors[:3000])
-    costs = bucket_costs(vectors[row], model.weights, "centroid")
-    few = choose_probes(costs, directory, small, whole_levels=False)
-    many = choose_probes(costs, directory, small + more, whole_levels=False)
+    ranking = ranking_of(model, vectors[row], "centroid", directory)
+    few = ranking.prefix(ranking.reaching(small, 0, whole_levels=False))
+    many = ranking.prefix(ranking.reaching(small + more, 0, whole_levels=False))
     assert few.buckets.tolist() == many.buckets[: len(few.buckets)].tolist()
     assert few.n_postings >= min(small, directory.n_postings)
 
@@ -48,8 +53,8 @@ def test_more_probes_never_lose_a_candidate(models, vectors, row, small, more):
 def test_all_postings_are_all_buckets(models, vectors, plan):
     model = models["lsh"]
     directory = directory_of(model, vectors[:2000])
-    costs = bucket_costs(vectors[5], model.weights, plan)
-    probes = choose_probes(costs, directory, directory.n_postings, whole_levels=False)
+    ranking = ranking_of(model, vectors[5], plan, directory)
+    probes = ranking.prefix(ranking.reaching(directory.n_postings, 0, whole_levels=False))
     assert sorted(probes.buckets.tolist()) == directory.buckets.tolist()
 
 
@@ -58,21 +63,31 @@ def test_algorithm_1_looks_into_its_own_bucket_then_into_neighbours(models, vect
     directory = directory_of(model, vectors[:3000])
     query = vectors[11]
     own = int(model.buckets(query[None])[0, 0])
-    costs = bucket_costs(query, model.weights, "bitwise")
+    ranking = ranking_of(model, query, "bitwise", directory)
     own_count = int(directory.counts[directory.buckets == own][0])
-    first = choose_probes(costs, directory, own_count, whole_levels=True)
+    first = ranking.prefix(ranking.reaching(0, own_count, whole_levels=True))
     assert first.buckets.tolist() == [own]
-    second = choose_probes(costs, directory, own_count + 1, whole_levels=True)
-    distances = {bin(own ^ bucket).count("1") for bucket in second.buckets.tolist()}
-    assert distances == {0, 1}
+    second = ranking.prefix(ranking.reaching(0, own_count + 1, whole_levels=True))
     filled = set(directory.buckets.tolist())
     assert set(second.buckets.tolist()) == {own} | {own ^ (1 << b) for b in range(7)} & filled
 
 
+def test_buckets_that_a_filter_empties_are_not_probed(models, vectors):
+    model = models["cells"]
+    directory = directory_of(model, vectors[:3000])
+    filtered = directory_of(model, vectors[:60])
+    ranking = ranking_of(model, vectors[5000], "centroid", directory, filtered)
+    n = ranking.reaching(0, 40, whole_levels=False)
+    probes = ranking.prefix(n)
+    assert n > len(probes.buckets)
+    assert set(probes.buckets.tolist()) <= set(filtered.buckets.tolist())
+    assert probes.n_postings >= 40
+
+
 def test_an_empty_directory_gives_no_probes(models, vectors):
     empty = Directory(np.empty(0, np.int64), np.empty(0, np.int64), 0)
-    costs = bucket_costs(vectors[0], models["cells"].weights, "centroid")
-    assert choose_probes(costs, empty, 10, whole_levels=True).buckets.tolist() == []
+    ranking = ranking_of(models["cells"], vectors[0], "centroid", empty)
+    assert ranking.prefix(ranking.reaching(1, 10, whole_levels=True)).buckets.tolist() == []
 
 
 def test_cells_have_no_bits_to_flip(models):

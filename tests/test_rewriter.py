@@ -1,0 +1,133 @@
+"""Bodies compared whole with what lies in golden/, and each run on the live node."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FIELD
+
+from meta4.adapter.clauses import find_sites
+from meta4.adapter.planning import RequestPlan
+from meta4.adapter.rewriter import PlannedSite, rewrite_body
+from meta4.mappings.opensearch import OpenSearchDialect
+from meta4.mappings.spec import IndexSpec, ModelRef
+from meta4.models.probing import Probes
+
+GOLDEN = Path(__file__).parent / "golden"
+DIMS = 4
+SPEC = IndexSpec(
+    field=FIELD,
+    dims=DIMS,
+    n_bits=8,
+    n_buckets=20,
+    model=ModelRef(name="m", version=1, sha256="0" * 64),
+)
+RED = {"term": {"colour": "red"}}
+OLD = {"range": {"rank": {"gte": 9}}}
+VECTOR = [1.0, 0.0, 0.5, 0.0]
+SIMILAR = {"meta4_similar": {FIELD: {"vector": VECTOR, "k": 3}}}
+ANALOGY = {x: {"vector": v} for x, v in zip("abc", np.eye(3, DIMS).tolist(), strict=True)}
+SOME = RequestPlan(Probes(np.array([3, 18]), 9), 3.0, 1.0, 1000, 0.95, "")
+ALL = RequestPlan(None, 3.0, 1.0, 1000, 1.0, "")
+
+CASES = {
+    "similar-native": ({"query": SIMILAR}, "native", SOME, 0),
+    "similar-exact": ({"query": SIMILAR}, "native", ALL, 0),
+    "similar-script": ({"query": SIMILAR, "from": 1, "size": 9}, "script", SOME, 0),
+    "similar-hamming": ({"query": SIMILAR, "_source": False}, "hamming", SOME, 0),
+    "similar-hamming-inside": (
+        {"query": {"bool": {"should": [SIMILAR, RED]}}},
+        "hamming",
+        SOME,
+        0,
+    ),
+    "similar-filtered": (
+        {"query": {"bool": {"must": [SIMILAR], "filter": RED, "must_not": [OLD]}}},
+        "native",
+        SOME,
+        0,
+    ),
+    "similar-beside-match": (
+        {"query": {"bool": {"must": [SIMILAR, {"match": {"colour": "red"}}]}}},
+        "native",
+        SOME,
+        0,
+    ),
+    "similar-strays": ({"query": SIMILAR, "sort": ["rank"]}, "native", SOME, 2),
+    "similar-aggregated": (
+        {"query": SIMILAR, "size": 0, "aggs": {"c": {"terms": {"field": "colour"}}}},
+        "native",
+        SOME,
+        0,
+    ),
+    "analogy-3cosadd": ({"query": {"meta4_analogy": {FIELD: ANALOGY}}}, "native", SOME, 0),
+    "analogy-3cosmul": (
+        {"query": {"meta4_analogy": {FIELD: {**ANALOGY, "method": "3cosmul"}}}},
+        "native",
+        SOME,
+        0,
+    ),
+}
+
+
+class OneCode:
+    """A model whose every code is 0b10100000; only `hamming` asks."""
+
+    terms = tuple(f"{i:02x}" for i in range(20))
+
+    def encode(self, embeddings):
+        return np.full((len(embeddings), 1), 0b10100000, dtype=np.uint8)
+
+
+def rewritten(name):
+    body, strategy, plan, n_strays = CASES[name]
+    spec = SPEC.model_copy(update={"strategy": strategy, "window": 5})
+    planned = []
+    for site in find_sites(body["query"]):
+        operands = getattr(site.clause, "operands", (site.clause,))
+        vectors = np.array([operand.vector for operand in operands], dtype=np.float32)
+        planned.append(PlannedSite(site, vectors, plan, ["self"], n_strays))
+    before = json.dumps(body)
+    result = rewrite_body(body, planned, spec, OneCode(), OpenSearchDialect())
+    assert json.dumps(body) == before, "the caller's body was changed"
+    return json.loads(json.dumps(result))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_body_is_the_golden_one(name):
+    assert rewritten(name) == json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", CASES)
+def test_golden_body_runs(engine, golden_index, name):
+    answer = engine.search(golden_index, json.loads((GOLDEN / f"{name}.json").read_text()))
+    assert answer["_shards"]["failed"] == 0
+    if CASES[name][0].get("size") != 0:
+        assert {hit["_id"] for hit in answer["hits"]["hits"]} <= {"one", "two", "three"}
+        assert answer["hits"]["hits"]
+
+
+@pytest.fixture(scope="module")
+def golden_index(engine):
+    """Four documents by hand; the last is excluded by its id `self`."""
+    name = "golden-bodies"
+    body = OpenSearchDialect().index_body(SPEC, shards=1, replicas=0, pipeline=None)
+    body["mappings"]["properties"]["colour"] = {"type": "keyword"}
+    body["mappings"]["properties"]["rank"] = {"type": "integer"}
+    engine.create_index(name, body)
+    documents = {"one": [1, 0, 0, 0], "two": [1, 1, 0, 0], "three": [0, 1, 1, 0], "self": VECTOR}
+    for rank, (identity, vector) in enumerate(documents.items()):
+        hashes = {"bucket": ["03", "12"], "code_0": -(2**63), "model": "m@1", "norm": 1.0}
+        colour = ["red", "blue"][rank % 2]
+        source = {FIELD: vector, "colour": colour, "rank": rank, "meta4": {FIELD: hashes}}
+        engine.request("PUT", f"/{name}/_doc/{identity}", body=source)
+    engine.refresh(name)
+    yield name
+    engine.delete_index(name)
+
+
+if __name__ == "__main__":  # python tests/test_rewriter.py writes the bodies anew, to be read
+    for case in CASES:
+        (GOLDEN / f"{case}.json").write_text(json.dumps(rewritten(case), indent=2) + "\n")
