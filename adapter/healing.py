@@ -19,34 +19,31 @@ from .engines.opensearch import OpenSearchEngine
 from .loading import load_documents
 from .store import ModelStore
 
-#: Bits compared: 64 differ for all but vectors so near that they share their buckets anyway.
-_BITS = 64
-#: Bits nearer than this to their hyperplane (in lengths of the vector) are not compared: the
-#: engine keeps float32 directions, whose last digit may turn them.
+#: Bits compared: enough that another vector shares them by chance once in a million.
+_BITS = 24
+#: Bits nearer than this to their hyperplane (a cosine) are not compared: the engine keeps
+#: float32 directions, whose last digit may turn them.
 _MARGIN = 1e-5
 
 _SCRIPT = """
-if (doc[params.model_field].size() == 0) { return true; }
-if (!doc[params.model_field].value.equals(params.model)) { return true; }
-if (doc[params.code_field].size() == 0) { return true; }
+if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) { return 1.0; }
+if (!doc[params.model_field].value.equals(params.model)) { return 1.0; }
 long code = doc[params.code_field].value;
-float[] v = doc[params.field].value;
 for (int r = 0; r < params.rows.length; ++r) {
-  List row = (List) params.rows[r];
-  double m = -(double) params.offsets[r];
-  for (int i = 0; i < v.length; ++i) { m += (double) row.get(i) * v[i]; }
+  double m = cosineSimilarity(params.rows[r], doc[params.field]) - (double) params.offsets[r];
   if (Math.abs(m) > params.margin && (m > 0.0) != (((code >>> (63 - r)) & 1L) == 1L)) {
-    return true;
+    return 1.0;
   }
 }
-return false;
+return 0.0;
 """
 
 
 def stale_query(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
     """Documents with a vector whose model or code is not what it should be."""
     fields = spec.fields
-    rows = model.weights.code_rows[:_BITS].astype(np.float64)
+    n = min(_BITS, spec.n_bits)
+    rows = model.weights.code_rows[:n].astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1)
     params = {
         "field": spec.field,
@@ -54,11 +51,16 @@ def stale_query(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
         "model": str(spec.model),
         "code_field": fields.codes[0],
         "rows": (rows / lengths[:, None]).tolist(),
-        "offsets": (model.weights.code_offsets[:_BITS] / lengths).tolist(),
+        "offsets": (model.weights.code_offsets[:n] / lengths).tolist(),
         "margin": _MARGIN,
     }
-    script = {"script": {"lang": "painless", "source": _SCRIPT, "params": params}}
-    return {"bool": {"filter": [{"exists": {"field": spec.field}}, {"script": script}]}}
+    return {
+        "script_score": {
+            "query": {"exists": {"field": spec.field}},
+            "script": {"lang": "painless", "source": _SCRIPT, "params": params},
+            "min_score": 0.5,
+        }
+    }
 
 
 def heal_index(engine: OpenSearchEngine, index: str, *, dry_run: bool = False) -> int:

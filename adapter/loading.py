@@ -11,7 +11,7 @@ from ..errors import UnreachableError
 from ..ingest.bulk import Action, chunks
 from ..ingest.documents import Document, Refusal
 from ..ingest.hashing import DocumentHasher
-from .engines.faults import root_cause
+from .engines.faults import is_read_only, root_cause
 from .engines.opensearch import OpenSearchEngine
 
 #: Asks the engine to run no pipeline: these documents are hashed already.
@@ -137,9 +137,11 @@ def _settle(
     for action, item in zip(actions, items, strict=True):
         if item["status"] < 300:
             report.n_indexed += 1
-        elif retry and item["status"] in _RETRIED:
+            continue
+        reason = root_cause(item)
+        # A full disk answers 429 too, and waiting does not empty it.
+        if retry and item["status"] in _RETRIED and not is_read_only(reason):
             again.append(action)
         else:
-            document = action.document
-            report.refusals.append(Refusal(document.id, document.origin, root_cause(item)))
+            report.refusals.append(Refusal(action.document.id, action.document.origin, reason))
     return again

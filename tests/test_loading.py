@@ -137,10 +137,9 @@ def test_a_read_only_index_says_so_and_takes_nothing(
     assert report.n_indexed == 0
     assert len(report.refusals) == 3
     assert "read-only" in report.refusals[0].reason
-    engine.request("PUT", f"/{index_name}/_settings", body={"index.blocks.read_only": True})
     with pytest.raises(RefusedError, match="takes no writes"):
         engine.put_meta(index_name, {})
-    unblock = {"index.blocks.read_only": None, "index.blocks.read_only_allow_delete": None}
+    unblock = {"index.blocks.read_only_allow_delete": None}
     engine.request("PUT", f"/{index_name}/_settings", body=unblock)
 
 

@@ -120,15 +120,20 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
         _RateColumn("steps"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=notes) as progress:
-        tasks: dict[str, Any] = {}
+    progress = Progress(*columns, console=notes)
+    tasks: dict[str, Any] = {}
 
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done)
+    def show(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            progress.start()  # not before: a bar of nothing is an empty line
+            tasks[stage] = progress.add_task(stage, total=total)
+        progress.update(tasks[stage], completed=done)
 
+    try:
         yield show
+    finally:
+        if tasks:
+            progress.stop()
 
 
 @contextmanager

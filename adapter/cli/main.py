@@ -42,7 +42,9 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; never shows a traceback for an error that we know."""
     try:
-        cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        given = None if arguments is None else list(arguments)
+        # Without its standalone mode click returns the code of an Exit.
+        code = cli.main(args=given, standalone_mode=False)
     except Meta4Error as error:
         _fail(str(error), error.exit_code)
     except click.ClickException as error:
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'operating system'}: {error.strerror}", 2)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:

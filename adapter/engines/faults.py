@@ -52,8 +52,13 @@ def root_cause(info: Any) -> str:
     return str(inner.get("reason") or inner.get("type") or error)
 
 
+def is_read_only(reason: str) -> bool:
+    """Whether a refusal is a block on writes, which no waiting lifts."""
+    return "read-only" in reason or "read_only" in reason
+
+
 def _hint(reason: str) -> str:
-    if "read-only" in reason or "read_only" in reason:
+    if is_read_only(reason):
         return (
             " (the cluster or index takes no writes, often because a disk is nearly full; "
             "free some space or lift the block, then run the command again)"

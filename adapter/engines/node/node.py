@@ -191,13 +191,14 @@ def stop(data: Path | None = None) -> NodeStatus | None:
 
 
 def last_words(data: Path | None = None, lines: int = _LAST_WORDS) -> str:
-    """The end of what the server printed."""
+    """The end of what the server printed, without the frames of stack traces."""
     folders = NodeFolders((data or default_data()).absolute())
     try:
         text = folders.output.read_text(errors="replace")
     except OSError:
         return "(the server printed nothing)"
-    return "\n".join(text.splitlines()[-lines:])
+    said = [line for line in text.splitlines() if not line.lstrip().startswith(("at ", "... "))]
+    return "\n".join(said[-lines:])
 
 
 def _spawn(command: list[str], folders: NodeFolders) -> subprocess.Popen[bytes]:
