@@ -5,7 +5,7 @@ from typing import Any
 
 from .catalog import HashedIndex
 from .engines.opensearch import OpenSearchEngine
-from .rewriter import PlannedSite
+from .rewriter import PlannedSite, searched_within
 
 Body = dict[str, Any]
 
@@ -34,13 +34,12 @@ def explain_body(
 
 
 def documents_in(engine: OpenSearchEngine, known: HashedIndex, one: PlannedSite) -> int:
-    """How many documents the clause's exact rerank scores."""
-    if one.plan.probes is None:
-        return one.plan.n_documents
-    terms = [known.model.terms[bucket] for bucket in one.plan.probes.buckets.tolist()]
-    filters: list[Body] = [{"terms": {known.spec.fields.bucket: terms}}, *one.site.filters]
-    query = {"bool": {"filter": filters, "must_not": list(one.site.exclusions)}}
-    return engine.count(known.name, query)
+    """How many documents the clause's exact rerank scores, counted by the server."""
+    within = searched_within(one, known.spec, known.model)
+    filters: list[Body] = [{"exists": {"field": known.spec.field}}]
+    if within is not None:
+        filters.append(within)
+    return engine.count(known.name, {"bool": {"filter": filters}})
 
 
 def _explain_clause(engine: OpenSearchEngine, known: HashedIndex, one: PlannedSite) -> Body:

@@ -1,23 +1,28 @@
 """`Meta4`: what a program uses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from opensearchpy import OpenSearch
 
-from ..errors import ClauseError, NotFoundError
-from ..ingest.documents import value_at
+from ..errors import ClauseError, EmbeddingError, NotFoundError
+from ..ingest.documents import Document, value_at
+from ..ingest.hashing import DocumentHasher
 from ..models.embeddings import as_embedding
 from .catalog import FRESH_FOR, Catalog, HashedIndex
 from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites
 from .engines.opensearch import OpenSearchEngine
 from .explanation import explain_body
+from .loading import LoadReport, load_documents
 from .planning import RequestPlan, plan_request
 from .rewriter import AGGREGATIONS, PlannedSite, is_sole_scorer, query_vector, rewrite_body
 
 Body = dict[str, Any]
+#: Documents hashed at once by `actions`.
+_BATCH = 1000
 
 
 class Meta4:
@@ -57,26 +62,35 @@ class Meta4:
         """
         rewritten, planned = self.plan(index=index, body=body)
         if AGGREGATIONS & set(body) and is_sole_scorer(body["query"], planned):
-            rewritten["min_score"] = self._kth_score(index, rewritten, planned[0])
+            return self._search_aggregated(index, body, rewritten, planned[0])
         answer = self.engine.search(index, rewritten)
-        if any(one.plan.probes is not None for one in planned) and _is_short(answer, rewritten):
-            rewritten, planned = self.plan(index=index, body=body, exact=True)
+        if _may_widen(planned) and _is_short(answer, rewritten):
+            rewritten, _ = self.plan(index=index, body=body, exact=True)
             answer = self.engine.search(index, rewritten)
-        if planned and "sort" not in body:
-            for hit in answer["hits"]["hits"]:
-                hit.pop("sort", None)
-        return answer
+        return _without_our_sort(answer, body, planned)
 
-    def _kth_score(self, index: str, rewritten: Body, one: PlannedSite) -> float:
-        """The score of the k-th hit, so that aggregations see k documents.
+    def _search_aggregated(
+        self, index: str, body: Mapping[str, Any], rewritten: Body, one: PlannedSite
+    ) -> Body:
+        """Ask for the k-th score first, so that aggregations see the k nearest.
 
         An engine counts over all that a query matches: k of every segment, or with a script
         all that was looked into.
         """
         k = one.site.clause.k
-        only_scores: Body = {"query": rewritten["query"], "size": k, "_source": False}
-        hits = self.engine.search(index, only_scores)["hits"]["hits"]
-        return float(hits[-1]["_score"]) if hits else 0.0
+
+        def nearest() -> list[Body]:
+            only_scores: Body = {"query": rewritten["query"], "size": k, "_source": False}
+            hits: list[Body] = self.engine.search(index, only_scores)["hits"]["hits"]
+            return hits
+
+        hits = nearest()
+        if _may_widen([one]) and len(hits) < k:
+            rewritten, _ = self.plan(index=index, body=body, exact=True)
+            hits = nearest()
+        kth_score = float(hits[-1]["_score"]) if hits else 0.0
+        rewritten["min_score"] = max(kth_score, float(body.get("min_score", 0.0)))
+        return _without_our_sort(self.engine.search(index, rewritten), body, [one])
 
     def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """The body that `search` would send, for those who send it themselves.
@@ -85,6 +99,36 @@ class Meta4:
         aggregations see what the engine's query matches (k documents of every segment).
         """
         return self.plan(index=index, body=body)[0]
+
+    def load(self, *, index: str, documents: Iterable[Document]) -> LoadReport:
+        """Hash documents here and index them in bulk, with back-off.
+
+        Refused documents are in the report, with reasons; see `adapter.loading.load_documents`.
+        """
+        return load_documents(self.engine, index, documents, self._hasher(index))
+
+    def actions(self, *, index: str, documents: Iterable[Document]) -> Iterator[Body]:
+        """Hashed documents as actions for the client's own `helpers.bulk`.
+
+        Send them with `pipeline="_none"`: they are hashed already.
+
+        Raises:
+            EmbeddingError: a document whose vector cannot be hashed.
+        """
+        hasher = self._hasher(index)
+        stream = iter(documents)
+        while batch := list(islice(stream, _BATCH)):
+            hashed = hasher.hash(batch)
+            if hashed.refusals:
+                first = hashed.refusals[0]
+                raise EmbeddingError(f"document {first.id!r}: {first.reason}")
+            for document in hashed.documents:
+                action: Body = {"_index": index, "_source": document.source}
+                yield action if document.id is None else action | {"_id": document.id}
+
+    def _hasher(self, index: str) -> DocumentHasher:
+        known = self.catalog.get(index)
+        return DocumentHasher(known.model, known.spec)
 
     def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """What `search` would do and why: see `adapter.explanation.explain_body`."""
@@ -166,6 +210,18 @@ class Meta4:
 def _operands(site: Site) -> tuple[Operand, ...]:
     clause = site.clause
     return clause.operands if isinstance(clause, AnalogyClause) else (clause,)
+
+
+def _may_widen(planned: Sequence[PlannedSite]) -> bool:
+    return any(one.plan.probes is not None for one in planned)
+
+
+def _without_our_sort(answer: Body, body: Mapping[str, Any], planned: list[PlannedSite]) -> Body:
+    """The hits without the sort values that only our own sort put there."""
+    if planned and "sort" not in body:
+        for hit in answer["hits"]["hits"]:
+            hit.pop("sort", None)
+    return answer
 
 
 def _is_short(answer: Body, rewritten: Body) -> bool:

@@ -71,6 +71,8 @@ def plan_request(
     calibrated = calibration is not None and calibration.plan == spec.plan
     if recall == 1.0:
         return exact("recall 1 is exact search")
+    if filtered.n_postings == 0:
+        return exact("the filter keeps no hashed document")
     if not calibrated and spec.plan != "bitwise":
         return exact("not calibrated, so nothing less can be promised; run: meta4 index tune")
     # Each document lies in so many buckets on average: so many postings are sure to hold k.

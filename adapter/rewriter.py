@@ -103,8 +103,8 @@ def rewrite_body(
     return rewritten
 
 
-def _within(one: PlannedSite, spec: IndexSpec, model: HashModel) -> Body | None:
-    """What may be scored: probed buckets, the filters beside the clause, no excluded document."""
+def searched_within(one: PlannedSite, spec: IndexSpec, model: HashModel) -> Body | None:
+    """What a clause looks into: the probed buckets, within all that stands beside it."""
     filters: list[Body] = []
     if one.plan.probes is not None:
         terms = [model.terms[bucket] for bucket in one.plan.probes.buckets.tolist()]
@@ -132,7 +132,7 @@ def _within(one: PlannedSite, spec: IndexSpec, model: HashModel) -> Body | None:
 def _scored(
     one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect, margin: int
 ) -> Body:
-    within = _within(one, spec, model)
+    within = searched_within(one, spec, model)
     clause = one.site.clause
     if isinstance(clause, AnalogyClause) and clause.method == "3cosmul":
         a, b, c = one.vectors.tolist()
@@ -159,7 +159,7 @@ def hamming_phases(
     query = query_vector(one.site, one.vectors)
     code = codes_to_longs(model.encode(query[None]))[0].tolist()
     return {
-        "query": dialect.hamming(spec, code, _within(one, spec, model)),
+        "query": dialect.hamming(spec, code, searched_within(one, spec, model)),
         "rescore": {
             "window_size": window,
             "query": {

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import FIELD, word_documents
 
-from meta4 import Document, DocumentHasher
+from meta4 import Document, DocumentHasher, Meta4
 from meta4.adapter.healing import heal_index
 from meta4.adapter.loading import load_documents
-from meta4.errors import InputError, RefusedError, UnreachableError
+from meta4.errors import EmbeddingError, InputError, RefusedError, UnreachableError
 from meta4.ingest.documents import Refusal
 from meta4.ingest.sources import read_documents, read_embeddings
 
@@ -173,3 +173,26 @@ def test_what_went_past_the_pipeline_is_healed(engine, make_index, index_name, m
         source = engine.request("GET", f"/{index_name}/_doc/{row}")["_source"]
         expected = [model.terms[bucket] for bucket in buckets[row]]
         assert source["meta4"][FIELD]["bucket"] == expected
+
+
+@pytest.mark.server
+def test_loading_from_ones_own_code(engine, node, make_index, index_name, models, sample):
+    """`Meta4.load`, and the same documents through the client's own helper."""
+    from opensearchpy import OpenSearch, helpers
+
+    make_index(models["cells"], hashing="server")
+    client = OpenSearch(node.url)
+    meta4 = Meta4(client)
+    report = meta4.load(index=index_name, documents=word_documents(sample, range(30)))
+    assert report.n_indexed == 30
+    actions = meta4.actions(index=index_name, documents=word_documents(sample, range(30, 50)))
+    done, _ = helpers.bulk(client, actions, pipeline="_none")
+    assert done == 20
+    engine.refresh(index_name)
+    assert heal_index(engine, index_name, dry_run=True) == 0
+    body = {"query": {"meta4_similar": {FIELD: {"id": sample.words[40], "k": 3}}}}
+    assert len(meta4.search(index=index_name, body=body)["hits"]["hits"]) == 3
+    bad = [Document("bad", {FIELD: [1.0]})]
+    with pytest.raises(EmbeddingError, match="document 'bad'"):
+        list(meta4.actions(index=index_name, documents=bad))
+    client.close()

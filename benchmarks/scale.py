@@ -1,0 +1,155 @@
+"""How cost grows: python -m benchmarks.scale [--sizes 50000 100000 …] [--sift].
+
+Both sides at each size: p50 at recall 0.95 and 0.99, load with merge, bytes. What was measured
+is kept in results/scale.json, so that a run adds to it; the table goes into the README, the
+plot into docs/.
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from meta4 import EmbeddedNode
+from meta4.adapter import comparison
+from meta4.adapter.cli.common import downloading, notes
+from meta4.adapter.engines.node.folders import default_data
+from meta4.adapter.engines.opensearch import OpenSearchEngine
+
+from . import report
+from .contest import Contest, K
+from .data import SIFT_BASE, SIFT_QUERIES, find, load_glove
+
+SIZES = (50_000, 100_000, 200_000, 341_479)
+RECALLS = (0.95, 0.99)
+_N_QUERIES = 500
+_WARM_UP = 200
+_HEAP_MB = 4096
+_PLOT = Path(__file__).parent.parent / "docs" / "scale.png"
+
+
+def main() -> None:
+    """Measure the sizes asked for, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
+    parser.add_argument("--sift", action="store_true", help="the 1,000,000 SIFT descriptors too")
+    arguments = parser.parse_args()
+    data = default_data().parent / "bench"
+    with EmbeddedNode(data=data, heap_mb=_HEAP_MB, progress=downloading) as node:
+        engine = OpenSearchEngine.at(node.url)
+        for size in arguments.sizes:
+            vectors = load_glove().vectors[:size]
+            order = np.random.default_rng(0).permutation(len(vectors))
+            queries, rows = vectors[order[:_N_QUERIES]], np.sort(order[_N_QUERIES:])
+            _add(_measure(engine, f"GloVe {size:,}", vectors[rows], queries))
+        if arguments.sift:
+            base = np.load(find(SIFT_BASE)).astype(np.float32)
+            queries = np.load(find(SIFT_QUERIES))[:_N_QUERIES].astype(np.float32)
+            _add(_measure(engine, f"SIFT {len(base):,}", base, queries))
+
+
+def buckets_for(n: int) -> int:
+    """About 80 documents a cell: the next power of two below n / 60, and 4,096 at most."""
+    return int(min(4096, 2 ** int(np.log2(n / 60))))
+
+
+def _measure(
+    engine: OpenSearchEngine, name: str, base: NDArray[np.float32], queries: NDArray[np.float32]
+) -> dict[str, Any]:
+    ids = [str(row) for row in range(len(base))]
+    contest = Contest(engine, base, ids, buckets_for(len(base)))
+    ours, theirs = contest.load_ours(), contest.load_theirs()
+    contest.tune()
+    truth = comparison.exact_truth(base, queries, K)
+    row: dict[str, Any] = {
+        "name": name,
+        "n": len(base),
+        "n_buckets": contest.model.n_buckets,
+        "meta4": asdict(ours),
+        "hnsw": asdict(theirs),
+    }
+    for recall in RECALLS:
+        reached = contest.recall(contest.ours(recall), queries, truth)
+        ef = contest.equal_ef(queries, truth, reached)
+        sides = {"meta4": contest.ours(recall), "hnsw": contest.hnsw(ef)}
+        timed = comparison.interleaved(sides, queries, truth, K, warm_up=_WARM_UP)
+        row[f"at_{recall:g}"] = {side: asdict(timing) for side, timing in timed.items()}
+        row[f"at_{recall:g}"]["docs_looked_into"] = contest.looked_into(queries[:100], recall)
+    notes.print(row)
+    return row
+
+
+def _add(row: dict[str, Any]) -> None:
+    """Put a size's row in the place of the one measured before, and write everything anew."""
+    path = report.RESULTS / "scale.json"
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        rows = orjson.loads(path.read_bytes())["details"]["rows"]
+    rows = [old for old in rows if old["name"] != row["name"]] + [row]
+    rows.sort(key=lambda row: int(row["n"]))
+    bars = []
+    for row in rows:
+        for recall in RECALLS:
+            mine, graph = (row[f"at_{recall:g}"][side]["p50_ms"] for side in ("meta4", "hnsw"))
+            bars.append(
+                report.at_least(
+                    f"{row['name']}: p50 ms at {recall:g}", mine, graph, graph / mine, 1.0
+                )
+            )
+        rates = [row["n"] / row[side]["seconds"] for side in ("meta4", "hnsw")]
+        ratio = rates[0] / rates[1]
+        bars.append(report.at_least(f"{row['name']}: documents/s", *rates, ratio, 1.0))
+    report.write_results("scale", bars, {"rows": rows})
+    table = _table(rows)
+    report.put_into_readme("scale", table)
+    print(table)
+    _plot(rows)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "| vectors | cells | p50 ms at 0.95, meta4 / HNSW | at 0.99 | load and merge s | MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [row["name"], f"{row['n_buckets']:,}"]
+        for recall in RECALLS:
+            at = row[f"at_{recall:g}"]
+            cells.append(f"{at['meta4']['p50_ms']:.1f} / {at['hnsw']['p50_ms']:.1f}")
+        cells.append(f"{row['meta4']['seconds']:.0f} / {row['hnsw']['seconds']:.0f}")
+        cells.append(f"{row['meta4']['bytes'] / 1e6:.0f} / {row['hnsw']['bytes'] / 1e6:.0f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _plot(rows: list[dict[str, Any]]) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (latency, load) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    sizes = [row["n"] for row in rows]
+    for side, label, colour in (("meta4", "meta4", "#1b6ca8"), ("hnsw", "Lucene HNSW", "#c44536")):
+        for recall, style in zip(RECALLS, ("--", "-"), strict=True):
+            p50 = [row[f"at_{recall:g}"][side]["p50_ms"] for row in rows]
+            latency.plot(
+                sizes, p50, style, color=colour, marker="o", label=f"{label} at {recall:g}"
+            )
+        seconds = [row[side]["seconds"] for row in rows]
+        load.plot(sizes, seconds, color=colour, marker="o", label=label)
+    latency.set(xlabel="vectors", ylabel="p50 of a request, ms", xscale="log", ylim=(0, None))
+    load.set(xlabel="vectors", ylabel="load and merge, s", xscale="log", yscale="log")
+    for axes in (latency, load):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(_PLOT, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()
