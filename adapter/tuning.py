@@ -18,9 +18,12 @@ from .rewriter import SMALLEST_K, PlannedSite, hamming_phases
 from .store import ModelStore
 from .truth import Query, exact_neighbours, recall_by_score, sample_queries
 
-N_QUERIES = 1000
-#: How far out the truth reaches: the 25 nearest under a filter that keeps 1.25%.
-DEPTH = 2000
+N_QUERIES = 2000
+#: How far out the truth of most queries reaches.
+SHALLOW = 100
+#: How far out that of every sixth does: the 25 nearest under a filter that keeps 1.25%. A deep
+#: truth averages over more neighbours, so that fewer queries do.
+DEEP, DEEP_STEP = 2000, 6
 #: First-phase windows that `hamming` is measured with, as multiples of k.
 _WINDOWS = (5, 10, 20, 40, 80, 160)
 _HAMMING_QUERIES = 100
@@ -37,7 +40,7 @@ def tune_index(
 ) -> Calibration:
     """Calibrate an index and write the table into its mapping.
 
-    One exact scan for each query gives the documents out to `DEPTH` and their buckets; where
+    One exact scan for each query gives the nearest documents and their buckets; where
     in the plan's order those buckets stand says what every smaller search would have found.
 
     Args:
@@ -59,22 +62,26 @@ def tune_index(
     check_plan(spec.plan, model.weights)
     directory = read_directory(engine, index, spec, None)
     queries = sample_queries(engine, index, spec, n_queries, seed)
-    depth = min(DEPTH, max(1, directory.n_documents - 1))
-    rows = [
-        _shares_needed(query, neighbours.buckets, depth, spec, model, directory)
-        for query, neighbours in zip(
-            queries,
-            exact_neighbours(engine, index, spec, queries, depth, progress),
-            strict=True,
-        )
-    ]
-    calibration = calibrate(np.stack(rows), spec.plan, n_documents=directory.n_documents)
+    farthest = max(1, directory.n_documents - 1)
+    rows: list[NDArray[np.float64]] = []
+    for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):
+        depth = min(reach, farthest)
+        truth = exact_neighbours(engine, index, spec, group, depth, progress)
+        rows += [
+            _shares_needed(query, neighbours.buckets, depth, spec, model, directory)
+            for query, neighbours in zip(group, truth, strict=True)
+        ]
+    calibration = calibrate(rows, spec.plan, n_documents=directory.n_documents)
     spec = spec.model_copy(update={"calibration": calibration})
     engine.put_meta(index, spec.to_meta())
     if spec.strategy == "hamming":
         window = _measure_window(engine, index, spec, model, queries[:_HAMMING_QUERIES])
         engine.put_meta(index, spec.model_copy(update={"window": window}).to_meta())
     return calibration
+
+
+def _without_each_sixth(queries: list[Query]) -> list[Query]:
+    return [query for i, query in enumerate(queries) if i % DEEP_STEP]
 
 
 def _shares_needed(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.indexes import create_index
 from meta4.adapter.loading import load_documents
 from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.tuning import N_QUERIES, tune_index
+from meta4.models.artifact import fingerprint
 from meta4.models.specs import CellsSpec
 
 FIELD = "embedding"
@@ -62,16 +63,27 @@ class Contest:
         return self._load(OURS, DocumentHasher(self.model, spec))
 
     def load_theirs(self) -> Loaded:
-        """Load the graph's index, merge to one segment."""
+        """Load the graph's index, merge to one segment.
+
+        An index that a run before left with the same vectors is taken as it is, with the times
+        that its mapping tells: building the graph takes longer than all the rest.
+        """
+        digest = fingerprint(self.base)
+        if self.engine.index_exists(THEIRS):
+            meta = self.engine.mappings(THEIRS)[THEIRS].get("_meta", {})
+            if meta.get("vectors") == digest:
+                return Loaded(**meta["loaded"])
         self.engine.delete_index(THEIRS)
         body = comparison.hnsw_index_body(FIELD, self.base.shape[1])
         self.engine.create_index(THEIRS, body)
-        return self._load(THEIRS, None)
+        loaded = self._load(THEIRS, None)
+        self.engine.put_meta(THEIRS, {"vectors": digest, "loaded": asdict(loaded)})
+        return loaded
 
     def tune(self) -> float:
         """Calibrate ours; gives the seconds."""
         clock = time.monotonic()
-        with counting("tuning", 1000, "queries") as progress:
+        with counting("tuning", N_QUERIES, "queries") as progress:
             tune_index(self.engine, OURS, progress=progress)
         self.meta4.catalog.forget(OURS)
         return time.monotonic() - clock
@@ -162,7 +174,11 @@ class Contest:
             time.sleep(0.2)
         self.engine.refresh(index)
         done = time.monotonic()
+        return Loaded(done - clock, loaded - clock, self._live_bytes(index), len(self.base))
+
+    def _live_bytes(self, index: str) -> int:
+        """Bytes of the segments that searches see; merged ones are deleted a while later."""
         self.engine.request("POST", f"/{index}/_flush", params={"force": "true"})
-        stats = self.engine.request("GET", f"/{index}/_stats/store")["_all"]["primaries"]
-        size = int(stats["store"]["size_in_bytes"])
-        return Loaded(done - clock, loaded - clock, size, len(self.base))
+        answer = self.engine.request("GET", f"/{index}/_segments")
+        (shards,) = answer["indices"][index]["shards"].values()
+        return sum(segment["size_in_bytes"] for segment in shards[0]["segments"].values())

@@ -58,7 +58,9 @@ class DocumentHasher:
         embeddings = np.asarray(values, dtype=np.float32)
         codes, buckets = self._model.hash(embeddings)
         longs = codes_to_longs(codes).tolist()
-        norms = np.linalg.norm(embeddings.astype(np.float64), axis=1).astype(np.float32).tolist()
+        lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+        # The shortest digits that give the float32 back: they lie in every document's source.
+        norms = [float(str(length)) for length in lengths.astype(np.float32)]
         names = self._spec.fields.code_names
         model, terms = str(self._spec.model), self._model.terms
         rows = zip(documents, buckets.tolist(), longs, norms, strict=True)

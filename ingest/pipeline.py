@@ -182,7 +182,7 @@ Map out = descend(child(ctx, (String) params.root, true), path, true);
 def old = out.get(name);
 boolean stored = Math.abs(len - 1.0) < 1e-5 && old instanceof Map;
 stored = stored && same(hashes, (Map) old) && old.get('norm') instanceof Number;
-hashes.put('norm', stored ? old.get('norm') : (double) ((float) len));
+hashes.put('norm', stored ? old.get('norm') : (def) ((float) len));
 out.put(name, hashes);
 """
 

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,25 +76,28 @@ def _key(target: float) -> str:
     return f"{target:g}"
 
 
-def calibrate(needed: NDArray[np.float64], plan: Plan, *, n_documents: int) -> Calibration:
+def calibrate(
+    needed: Sequence[NDArray[np.float64]], plan: Plan, *, n_documents: int
+) -> Calibration:
     """Find the smallest share that reaches each target.
 
     A share is accepted where the mean recall over the queries, less one standard error,
     reaches the target: the promise is about queries to come, not about those measured.
 
     Args:
-        needed: (n_queries, depth) float64: the share of the postings within which the order
-            of the plan meets the query's i-th nearest document; 1 where it has none.
+        needed: one array for each query, of the depth that it was measured to: the share of
+            the postings within which the order of the plan meets its i-th nearest document.
         plan: whose order.
         n_documents: documents in the index while it was measured.
     """
-    n_queries, depth = needed.shape
-    depths = tuple(d for d in DEPTHS if d <= depth) or (depth,)
+    deepest = max(len(row) for row in needed)
+    depths = tuple(depth for depth in DEPTHS if depth <= deepest) or (deepest,)
     shares: dict[str, tuple[float, ...]] = {}
+    at_depth = {d: np.stack([row[:d] for row in needed if len(row) >= d]) for d in depths}
     for target in TARGETS:
-        shares[_key(target)] = tuple(_smallest_share(needed[:, :d], target) for d in depths)
+        shares[_key(target)] = tuple(_smallest_share(at_depth[d], target) for d in depths)
     return Calibration(
-        plan=plan, depths=depths, shares=shares, n_queries=n_queries, n_documents=n_documents
+        plan=plan, depths=depths, shares=shares, n_queries=len(needed), n_documents=n_documents
     )
 
 

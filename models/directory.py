@@ -1,6 +1,7 @@
 """The directory of an index: which buckets hold how many documents."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class Directory:
     n_documents: int
     n_strays: int = 0
 
-    @property
+    @cached_property
     def n_postings(self) -> int:
         """Sum of the counts."""
         return int(self.counts.sum())

@@ -130,22 +130,33 @@ def _flip_costs(flips: NDArray[np.float64], own: int) -> NDArray[np.float64]:
     return by_id
 
 
-def rank_buckets(costs: NDArray[np.float32], directory: Directory, filtered: Directory) -> Ranking:
+def rank_buckets(
+    costs: NDArray[np.float32],
+    directory: Directory,
+    filtered: Directory,
+    best: int | None = None,
+) -> Ranking:
     """Order the filled buckets by cost.
 
     Args:
         costs: (n_buckets,) float32.
         directory: of all documents.
         filtered: of those that the filter keeps; `directory` itself where there is no filter.
+        best: order only so many of the best, which is quicker; None orders all.
     """
     own_costs = costs[directory.buckets]
-    order = np.argsort(own_costs)
+    if best is None or best >= len(own_costs):
+        order = np.argsort(own_costs)
+    else:
+        chosen = np.argpartition(own_costs, best)[:best]
+        order = chosen[np.argsort(own_costs[chosen])]
+    buckets = directory.buckets[order]
     counts_of_all = directory.counts[order]
     cumulated_all = np.cumsum(counts_of_all)
     counts, cumulated = counts_of_all, cumulated_all
     if filtered is not directory:
         by_id = np.zeros(len(costs), dtype=np.int64)
         by_id[filtered.buckets] = filtered.counts
-        counts = by_id[directory.buckets[order]]
+        counts = by_id[buckets]
         cumulated = np.cumsum(counts)
-    return Ranking(directory.buckets[order], own_costs[order], counts, cumulated_all, cumulated)
+    return Ranking(buckets, own_costs[order], counts, cumulated_all, cumulated)

@@ -111,7 +111,7 @@ needed_matrices = st.integers(0, 2**32 - 1).map(
 @given(needed_matrices)
 @settings(max_examples=20, deadline=None)
 def test_calibrated_shares_reach_their_targets(needed):
-    calibration = calibrate(needed, "centroid", n_documents=5000)
+    calibration = calibrate(list(needed), "centroid", n_documents=5000)
     for target in TARGETS:
         for depth in calibration.depths:
             share = calibration.share(target, depth)
@@ -122,7 +122,7 @@ def test_calibrated_shares_reach_their_targets(needed):
 @given(needed_matrices, st.floats(0.5, 1.0), st.floats(0.5, 1.0), st.floats(1, 5000))
 @settings(max_examples=50, deadline=None)
 def test_more_recall_never_looks_into_less(needed, one, other, depth):
-    calibration = calibrate(needed, "centroid", n_documents=5000)
+    calibration = calibrate(list(needed), "centroid", n_documents=5000)
     low, high = sorted((one, other))
     assert calibration.share(low, depth) <= calibration.share(high, depth) * (1 + 1e-9)
 
