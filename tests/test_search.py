@@ -335,4 +335,4 @@ def test_eval_measures_what_it_says(words):
     assert 0 < result.p50_ms <= result.p95_ms
     exact = evaluate_index(words.meta4, words.index, n_queries=20, k=10, recall=1.0)
     assert exact.recall_at_k == 1.0
-    assert exact.docs_looked_into == 1.0
+    assert exact.docs_looked_into == pytest.approx(1.0, abs=1e-3)  # the query itself is left out
