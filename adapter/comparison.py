@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def interleaved(
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     recalls: dict[str, list[float]] = {name: [] for name in sides}
-    for query in queries[:warm_up]:
+    for query in islice(cycle(queries), warm_up):
         for search in sides.values():
             search(query)
     for _ in range(rounds):

@@ -68,7 +68,8 @@ def node_url(node):
 
 
 @pytest.mark.server
-def test_ctrl_c_ends_a_node_in_the_foreground(data):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_in_the_foreground(data, sign):
     started = subprocess.Popen(
         [sys.executable, "-c", "from meta4.adapter.cli import main; main()", "node", "start",
          "--foreground", "--heap", "512", "--data", str(data)],
@@ -78,7 +79,7 @@ def test_ctrl_c_ends_a_node_in_the_foreground(data):
     )  # fmt: skip
     assert "started at http://127.0.0.1" in started.stdout.readline()
     server = node.status(data).pid
-    os.killpg(started.pid, signal.SIGINT)
+    os.killpg(started.pid, sign)
     started.wait(timeout=60)
     started.stdout.close()
     deadline = time.monotonic() + 30
