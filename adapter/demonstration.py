@@ -1,11 +1,9 @@
 """`meta4 demo`: the main job on real words, and what it buys against the same engine."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,9 +111,7 @@ def run_demonstration(
     clock = time.monotonic()
     spec = CellsSpec(n_buckets=_N_BUCKETS, n_bits=_N_BITS)
     model = HashModel.fit(spec, base, stages)
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder) / _MODEL)
-        ref = ModelStore(engine).push(_MODEL, HashModel.load(Path(folder) / _MODEL))
+    ref = ModelStore(engine).push(_MODEL, model)
     train_s = time.monotonic() - clock
     for index in (INDEX, BASELINE):
         engine.delete_index(index)
