@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..mappings.fields import ROOT
 from ..mappings.spec import IndexSpec
+from ..models.directory import term_width
 from ..models.grid import GridWeights
 
 #: One million weights are 2 MB in every node's cluster state and about a millisecond of one
@@ -223,7 +224,7 @@ def pipeline_body(spec: IndexSpec, weights: GridWeights) -> dict[str, Any]:
         "padded": padded,
         "n_bits": spec.n_bits,
         "n_buckets": weights.n_buckets,
-        "width": len(f"{weights.n_buckets - 1:x}"),
+        "width": term_width(weights.n_buckets),
         "cells": weights.bucket_kind == "cells",
         "bucket_rows": _as_text(weights.bucket_rows, padded),
         "code_rows": _as_text(weights.code_rows, padded),

@@ -30,7 +30,12 @@ class Directory:
         return int(self.counts.sum())
 
 
+def term_width(n_buckets: int) -> int:
+    """Hexadecimal digits of a bucket's keyword."""
+    return len(f"{n_buckets - 1:x}")
+
+
 def bucket_terms(n_buckets: int) -> list[str]:
     """The buckets' keywords, by id: hexadecimal of one width, so that terms sort as ids do."""
-    width = len(f"{n_buckets - 1:x}")
+    width = term_width(n_buckets)
     return [f"{bucket:0{width}x}" for bucket in range(n_buckets)]
