@@ -204,7 +204,11 @@ class Meta4:
                 )
             return as_embedding(values, spec.dims, what=f"document {operand.id!r}")
 
-        return [np.stack([vector(operand) for operand in _operands(site)]) for site in sites]
+        def rows(site: Site) -> NDArray[np.float32]:
+            first, *others = (vector(operand) for operand in _operands(site))
+            return np.stack([first, *others]) if others else first[None]
+
+        return [rows(site) for site in sites]
 
 
 def _operands(site: Site) -> tuple[Operand, ...]:

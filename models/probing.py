@@ -47,7 +47,7 @@ class Ranking:
         costs: (m,) float32, ascending.
         counts: (m,) int64 postings under the filter.
         cumulated_all: (m,) int64 postings of all documents, summed up to each bucket.
-        cumulated: (m,) int64, the same under the filter.
+        cumulated: (m,) int64, the same under the filter; the same array where there is none.
     """
 
     buckets: NDArray[np.int64]
@@ -56,25 +56,32 @@ class Ranking:
     cumulated_all: NDArray[np.int64]
     cumulated: NDArray[np.int64]
 
-    def reaching(self, postings_of_all: float, postings: float, *, whole_levels: bool) -> int:
-        """Length of the shortest prefix with so many postings of all and under the filter.
+    def reaching(self, budget: float, at_least: float, *, whole_levels: bool) -> int:
+        """Length of the longest prefix within the budget, or of a longer one that holds enough.
 
-        The whole order where it has fewer. `whole_levels` takes all buckets of equal cost or
-        none (Algorithm 1's radius).
+        Args:
+            budget: postings of all documents, as `calibrate` counts them: up to the end of
+                the last bucket.
+            at_least: postings under the filter that the prefix must hold in any case.
+            whole_levels: take all buckets of equal cost or none (Algorithm 1's radius).
+
+        Returns:
+            The whole order's length where it does not hold enough.
         """
-        n = max(
-            int(np.searchsorted(self.cumulated_all, postings_of_all, side="left")),
-            int(np.searchsorted(self.cumulated, postings, side="left")),
-        )
-        n = min(n + 1, len(self.buckets))
+        # A budget is a share times the postings, so that it may fall short by rounding.
+        within = int(self.cumulated_all.searchsorted(budget + 0.5))
+        enough = int(self.cumulated.searchsorted(at_least)) + 1
+        n = min(max(within, enough), len(self.buckets))
         if whole_levels and n:
-            n = int(np.searchsorted(self.costs, self.costs[n - 1], side="right"))
+            n = int(self.costs.searchsorted(self.costs[n - 1], side="right"))
         return n
 
     def prefix(self, n: int) -> Probes:
         """The first `n` buckets, without those that are empty under the filter."""
-        filled = self.counts[:n] > 0
-        return Probes(self.buckets[:n][filled], int(self.cumulated[n - 1]) if n else 0)
+        buckets = self.buckets[:n]
+        if self.cumulated is not self.cumulated_all:
+            buckets = buckets[self.counts[:n] > 0]
+        return Probes(buckets, int(self.cumulated[n - 1]) if n else 0)
 
 
 def check_plan(plan: Plan, weights: GridWeights) -> None:
@@ -144,19 +151,20 @@ def rank_buckets(
         filtered: of those that the filter keeps; `directory` itself where there is no filter.
         best: order only so many of the best, which is quicker; None orders all.
     """
-    own_costs = costs[directory.buckets]
+    none_empty = len(directory.buckets) == len(costs)
+    own_costs = costs if none_empty else costs[directory.buckets]
     if best is None or best >= len(own_costs):
-        order = np.argsort(own_costs)
+        order = own_costs.argsort()
     else:
-        chosen = np.argpartition(own_costs, best)[:best]
-        order = chosen[np.argsort(own_costs[chosen])]
-    buckets = directory.buckets[order]
+        chosen = own_costs.argpartition(best)[:best]
+        order = chosen[own_costs[chosen].argsort()]
+    buckets = order if none_empty else directory.buckets[order]
     counts_of_all = directory.counts[order]
-    cumulated_all = np.cumsum(counts_of_all)
+    cumulated_all = counts_of_all.cumsum()
     counts, cumulated = counts_of_all, cumulated_all
     if filtered is not directory:
         by_id = np.zeros(len(costs), dtype=np.int64)
         by_id[filtered.buckets] = filtered.counts
         counts = by_id[buckets]
-        cumulated = np.cumsum(counts)
+        cumulated = counts.cumsum()
     return Ranking(buckets, own_costs[order], counts, cumulated_all, cumulated)

@@ -46,7 +46,17 @@ def test_more_probes_never_lose_a_candidate(models, vectors, row, small, more):
     few = ranking.prefix(ranking.reaching(small, 0, whole_levels=False))
     many = ranking.prefix(ranking.reaching(small + more, 0, whole_levels=False))
     assert few.buckets.tolist() == many.buckets[: len(few.buckets)].tolist()
-    assert few.n_postings >= min(small, directory.n_postings)
+    assert len(few.buckets) == 1 or few.n_postings <= small + 0.5
+
+
+def test_a_share_reaches_just_the_bucket_that_it_was_calibrated_at(models, vectors):
+    directory = directory_of(models["cells"], vectors[:3000])
+    ranking = ranking_of(models["cells"], vectors[5000], "centroid", directory)
+    shares = ranking.cumulated_all / directory.n_postings
+    reached = [
+        ranking.reaching(share * directory.n_postings, 1, whole_levels=False) for share in shares
+    ]
+    assert reached == list(range(1, len(directory.buckets) + 1))
 
 
 @pytest.mark.parametrize("plan", ["bitwise", "margin", "centroid"])
