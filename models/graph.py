@@ -82,11 +82,16 @@ def _bit_buckets(graph: "_Graph", x: str, norm: str, weights: GridWeights) -> st
 
 
 def _cell_buckets(graph: "_Graph", unit_x: str, weights: GridWeights) -> str:
+    """The nearest cell and SOAR's second.
+
+    Passes over a batch's (n, n_buckets) products cost as much as making them: so factors of
+    two move into the table, where they are exact, and λ = 1 is left out.
+    """
     rows = _as_double(graph, weights.bucket_rows)
     table = graph.add("Mul", [rows, graph.const(weights.scale)])
-    transposed = _transposed(graph, table)
-    cosine = graph.add("MatMul", [unit_x, transposed])
-    first = graph.add("ArgMax", [cosine], axis=1, keepdims=1)
+    doubled = _transposed(graph, graph.add("Mul", [rows, graph.const(2.0 * weights.scale)]))
+    cosine_twice = graph.add("MatMul", [unit_x, doubled])
+    first = graph.add("ArgMax", [cosine_twice], axis=1, keepdims=1)
     nearest = graph.add("Gather", [table, graph.add("Squeeze", [first, graph.const([1])])], axis=0)
     residual = graph.add("Sub", [unit_x, nearest])
     squares = graph.add("Mul", [residual, residual])
@@ -95,14 +100,16 @@ def _cell_buckets(graph: "_Graph", unit_x: str, weights: GridWeights) -> str:
     along_x = graph.add(
         "ReduceSum", [graph.add("Mul", [unit_x, direction]), graph.const([1])], keepdims=1
     )
-    along = graph.add("Sub", [along_x, graph.add("MatMul", [direction, transposed])])
-    penalty = graph.add("Mul", [graph.add("Mul", [along, along]), graph.const(weights.soar_lambda)])
+    half = graph.add("Mul", [direction, graph.const(0.5)])
+    along = graph.add("Sub", [along_x, graph.add("MatMul", [half, doubled])])
+    penalty = graph.add("Mul", [along, along])
+    if weights.soar_lambda != 1.0:
+        penalty = graph.add("Mul", [penalty, graph.const(weights.soar_lambda)])
     centroids = weights.bucket_rows.astype(np.float64) * weights.scale
     constant = graph.const(1.0 + np.square(centroids).sum(axis=1))
-    distance = graph.add("Sub", [constant, graph.add("Mul", [cosine, graph.const(2.0)])])
-    loss = graph.add("Add", [distance, penalty])
-    taken = graph.add("Equal", [graph.const(np.arange(weights.n_buckets)), first])
-    others = graph.add("Where", [taken, graph.const(_NEVER), loss])
+    loss = graph.add("Add", [graph.add("Sub", [constant, cosine_twice]), penalty])
+    never = graph.add("Expand", [graph.const(_NEVER), graph.add("Shape", [first])])
+    others = graph.add("ScatterElements", [loss, first, never], axis=1)
     second = graph.add("ArgMin", [others], axis=1, keepdims=1)
     return graph.add("Concat", [first, second], axis=1)
 
