@@ -35,10 +35,29 @@ def hnsw_index_body(field: str, dims: int) -> Body:
 
 
 def hnsw_body(
-    field: str, vector: NDArray[np.float32], size: int, ef: int, within: Body | None = None
+    field: str,
+    vector: NDArray[np.float32],
+    size: int,
+    candidates: int,
+    within: Body | None = None,
+    *,
+    by_k: bool = False,
 ) -> Body:
-    """A search of the graph with `ef` candidates: faster than asking for `k = ef` of them."""
-    inner: Body = {"vector": vector, "k": size, "method_parameters": {"ef_search": max(ef, size)}}
+    """A search of the graph with so many candidates.
+
+    Args:
+        field: the vector field.
+        vector: (dims,) the query.
+        size: results wanted.
+        candidates: how many the graph's search keeps.
+        within: a filter.
+        by_k: ask with the engine's `k`, which is what most know of, and which collects all of
+            them; else with `ef_search`, which collects `size` and is several times faster.
+    """
+    candidates = max(candidates, size)
+    inner: Body = {"vector": vector, "k": candidates}
+    if not by_k:
+        inner |= {"k": size, "method_parameters": {"ef_search": candidates}}
     if within is not None:
         inner["filter"] = within
     return {"size": size, "_source": False, "query": {"knn": {field: inner}}}
@@ -128,7 +147,7 @@ def _rotated(sides: dict[str, Search], row: int) -> Iterator[tuple[str, Search]]
         yield name, sides[name]
 
 
-def smallest_ef(
+def fewest_candidates(
     search_with: Callable[[int], Search],
     queries: NDArray[np.float32],
     truth: NDArray[np.float64],

@@ -21,10 +21,12 @@ from meta4.models.specs import CellsSpec
 
 FIELD = "embedding"
 K = 25
+#: Every second or third vector of a larger set is enough to find its cells.
+_TRAINED_ON = 400_000
 OURS, THEIRS = "bench-meta4", "bench-hnsw"
-#: Graph searches tried: steps of about 5%.
-_EF_CHOICES = tuple(sorted({round(25 * 1.05**i) for i in range(120)}))
-_EF_QUERIES = 300
+#: Candidates of a graph search that are tried: steps of about 5%.
+_CANDIDATES = tuple(sorted({round(25 * 1.05**i) for i in range(120)}))
+_EQUAL_QUERIES = 300
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Contest:
         self._ids = ids
         clock = time.monotonic()
         with stages() as progress:
-            self.model = HashModel.fit(CellsSpec(n_buckets=n_buckets, n_bits=64), base, progress)
+            step = -(-len(base) // _TRAINED_ON)
+            spec = CellsSpec(n_buckets=n_buckets, n_bits=64)
+            self.model = HashModel.fit(spec, base[::step], progress)
         self.train_s = time.monotonic() - clock
 
     def load_ours(self) -> Loaded:
@@ -98,38 +102,42 @@ class Contest:
 
         return search
 
-    def hnsw(self, ef: int, within: dict[str, Any] | None = None) -> comparison.Search:
-        """The graph's search."""
-        return lambda query: self._hits(THEIRS, comparison.hnsw_body(FIELD, query, K, ef, within))
+    def hnsw(
+        self, candidates: int, within: dict[str, Any] | None = None, *, by_k: bool = False
+    ) -> comparison.Search:
+        """The graph's search; see `comparison.hnsw_body`."""
+        return lambda query: self._hits(
+            THEIRS, comparison.hnsw_body(FIELD, query, K, candidates, within, by_k=by_k)
+        )
 
     def exact_script(self, within: dict[str, Any] | None = None) -> comparison.Search:
         """Painless over all documents (that the filter keeps)."""
         return lambda query: self._hits(OURS, comparison.exact_script_body(FIELD, query, K, within))
 
-    def equal_ef(
+    def equal(
         self,
         queries: NDArray[np.float32],
         truth: NDArray[np.float64],
         recall: float,
         within: dict[str, Any] | None = None,
     ) -> int:
-        """The smallest ef_search at which the graph has this recall on these queries."""
-        ef, _ = comparison.smallest_ef(
-            lambda ef: self.hnsw(ef, within),
-            queries[:_EF_QUERIES],
-            truth[:_EF_QUERIES],
+        """The fewest candidates with which the graph has this recall on these queries."""
+        candidates, _ = comparison.fewest_candidates(
+            lambda candidates: self.hnsw(candidates, within),
+            queries[:_EQUAL_QUERIES],
+            truth[:_EQUAL_QUERIES],
             K,
             recall,
-            _EF_CHOICES,
+            _CANDIDATES,
         )
-        return ef
+        return candidates
 
     def recall(
         self, search: comparison.Search, queries: NDArray[np.float32], truth: NDArray[np.float64]
     ) -> float:
-        """Mean recall@25 of a search on the queries that `equal_ef` uses."""
+        """Mean recall@25 of a search on the queries that `equal` uses."""
         sides = {"one": search}
-        rows = slice(0, _EF_QUERIES)
+        rows = slice(0, _EQUAL_QUERIES)
         return comparison.interleaved(sides, queries[rows], truth[rows], K)["one"].recall
 
     def looked_into(

@@ -27,13 +27,15 @@ N_QUERIES = 1000
 RECALLS = (0.95, 0.99)
 FILTERS = {"30%": 30, "10%": 10, "1%": 1}
 _HEAP_MB = 4096
-_N_BUCKETS = 4096
+_N_BUCKETS = 8192
 #: For each side: finding an equal ef_search warms the graph's code paths for thousands of
 #: requests, and ours must be compiled as well before the clock counts.
 _WARM_UP = 2000
 _N_EXACT = 100
 _N_QUESTIONS = 2000
 _N_REPEATED = 200
+#: Latency against HNSW under a filter.
+_FILTERED_REQUIRED = {"30%": 1.0, "10%": 2.0, "1%": 1.0}
 #: Latency against HNSW at equal recall, against the exact script; documents looked into.
 _REQUIRED = {0.95: (1.2, 18.0, 0.030), 0.99: (2.0, 10.0, 0.085)}
 
@@ -96,8 +98,13 @@ def unfiltered(
     for recall in RECALLS:
         faster, than_exact, share = _REQUIRED[recall]
         reached = contest.recall(contest.ours(recall), queries, truth)
-        ef = contest.equal_ef(queries, truth, reached)
-        sides = {"meta4": contest.ours(recall), "hnsw": contest.hnsw(ef)}
+        candidates = contest.equal(queries, truth, reached)
+        # The same walk through the graph, asked for in the two ways that the engine has.
+        sides = {
+            "meta4": contest.ours(recall),
+            "hnsw ef_search": contest.hnsw(candidates),
+            "hnsw k": contest.hnsw(candidates, by_k=True),
+        }
         timed = _timed(f"recall {recall:g}", sides, queries, truth)
         few = {"meta4": contest.ours(recall), "exact": contest.exact_script()}
         exact = _timed(f"exact, {recall:g}", few, queries[:_N_EXACT], truth[:_N_EXACT], _N_EXACT)
@@ -105,15 +112,15 @@ def unfiltered(
         details["unfiltered"][f"{recall:g}"] = {
             **{name: asdict(timing) for name, timing in timed.items()},
             "exact": asdict(exact["exact"]),
-            "ef_search": ef,
+            "hnsw_candidates": candidates,
             "docs_looked_into": looked_into,
         }
-        mine, graph, script = timed["meta4"], timed["hnsw"], exact["exact"]
+        mine, script = timed["meta4"], exact["exact"]
         bars += [
             report.at_least(
                 f"recall@25 measured at {recall:g} asked",
                 mine.recall,
-                graph.recall,
+                timed["hnsw k"].recall,
                 mine.recall,
                 recall,
             ),
@@ -131,14 +138,12 @@ def unfiltered(
                 script.p50_ms / exact["meta4"].p50_ms,
                 than_exact,
             ),
-            report.at_least(
-                f"p50 ms against HNSW at equal recall {recall:g}",
-                mine.p50_ms,
-                graph.p50_ms,
-                graph.p50_ms / mine.p50_ms,
-                faster,
-            ),
         ]
+        for way in ("k", "ef_search"):
+            graph = timed[f"hnsw {way}"]
+            ratio = graph.p50_ms / mine.p50_ms
+            name = f"p50 ms against HNSW (tuned by {way}) at equal recall {recall:g}"
+            bars.append(report.at_least(name, mine.p50_ms, graph.p50_ms, ratio, faster))
     return bars
 
 
@@ -154,43 +159,52 @@ def filtered(
         base = contest.base[contest.percent < percent]
         truth = comparison.exact_truth(base, queries, K)
         reached = contest.recall(contest.ours(recall, within), queries, truth)
-        ef = contest.equal_ef(queries, truth, reached, within)
-        sides = {"meta4": contest.ours(recall, within), "hnsw": contest.hnsw(ef, within)}
+        candidates = contest.equal(queries, truth, reached, within)
+        sides = {
+            "meta4": contest.ours(recall, within),
+            "hnsw ef_search": contest.hnsw(candidates, within),
+            "hnsw k": contest.hnsw(candidates, within, by_k=True),
+        }
         timed = _timed(f"filter {name}", sides, queries, truth)
         few = {"meta4": contest.ours(recall, within), "exact": contest.exact_script(within)}
         exact = _timed(f"filter {name}, exact", few, queries[:_N_EXACT], truth[:_N_EXACT], _N_EXACT)
         details["filtered"][name] = {
             **{side: asdict(timing) for side, timing in timed.items()},
             "exact": asdict(exact["exact"]),
-            "ef_search": ef,
+            "hnsw_candidates": candidates,
             "docs_looked_into": contest.looked_into(queries[:100], recall, within),
         }
-        mine, graph, script = timed["meta4"], timed["hnsw"], exact["exact"]
-        ratio = graph.p50_ms / mine.p50_ms
-        required = {"30%": 1.0, "10%": 2.0, "1%": 1.0}[name]
-        bars += [
+        mine, script = timed["meta4"], exact["exact"]
+        bars.append(
             report.at_least(
                 f"recall@25 with a {name} filter, 0.99 asked",
                 mine.recall,
-                graph.recall,
+                timed["hnsw k"].recall,
                 mine.recall,
                 recall,
-            ),
-            report.at_least(
-                f"p50 ms against HNSW with a {name} filter",
-                mine.p50_ms,
-                graph.p50_ms,
-                ratio,
-                required,
-            ),
+            )
+        )
+        for way in ("k", "ef_search"):
+            graph = timed[f"hnsw {way}"]
+            ratio = graph.p50_ms / mine.p50_ms
+            bars.append(
+                report.at_least(
+                    f"p50 ms against HNSW (tuned by {way}) with a {name} filter",
+                    mine.p50_ms,
+                    graph.p50_ms,
+                    ratio,
+                    _FILTERED_REQUIRED[name],
+                )
+            )
+        bars.append(
             report.at_least(
                 f"p50 ms against the exact scan of a {name} filter",
                 exact["meta4"].p50_ms,
                 script.p50_ms,
                 script.p50_ms / exact["meta4"].p50_ms,
                 1.0,
-            ),
-        ]
+            )
+        )
     return bars
 
 
