@@ -41,7 +41,7 @@ def hnsw_body(
     candidates: int,
     within: Body | None = None,
     *,
-    by_k: bool = False,
+    by_ef: bool = False,
 ) -> Body:
     """A search of the graph with so many candidates.
 
@@ -51,12 +51,11 @@ def hnsw_body(
         size: results wanted.
         candidates: how many the graph's search keeps.
         within: a filter.
-        by_k: ask with the engine's `k`, which is what most know of, and which collects all of
-            them; else with `ef_search`, which collects `size` and is several times faster.
+        by_ef: ask with `ef_search`, not with the engine's `k` (which costs the same).
     """
     candidates = max(candidates, size)
     inner: Body = {"vector": vector, "k": candidates}
-    if not by_k:
+    if by_ef:
         inner |= {"k": size, "method_parameters": {"ef_search": candidates}}
     if within is not None:
         inner["filter"] = within

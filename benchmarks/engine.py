@@ -5,6 +5,7 @@ python -m benchmarks.engine [--words N]; writes results/engine.json and the READ
 
 import argparse
 import gc
+import signal
 import time
 from dataclasses import asdict
 from typing import Any
@@ -42,6 +43,7 @@ _REQUIRED = {0.95: (1.2, 18.0, 0.030), 0.99: (2.0, 10.0, 0.085)}
 
 def main() -> None:
     """Run it all."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the node ends with us
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--words", type=int, help="only so many of the most frequent words")
     arguments = parser.parse_args()
@@ -102,8 +104,8 @@ def unfiltered(
         # The same walk through the graph, asked for in the two ways that the engine has.
         sides = {
             "meta4": contest.ours(recall),
-            "hnsw ef_search": contest.hnsw(candidates),
-            "hnsw k": contest.hnsw(candidates, by_k=True),
+            "hnsw k": contest.hnsw(candidates),
+            "hnsw ef_search": contest.hnsw(candidates, by_ef=True),
         }
         timed = _timed(f"recall {recall:g}", sides, queries, truth)
         few = {"meta4": contest.ours(recall), "exact": contest.exact_script()}
@@ -162,8 +164,8 @@ def filtered(
         candidates = contest.equal(queries, truth, reached, within)
         sides = {
             "meta4": contest.ours(recall, within),
-            "hnsw ef_search": contest.hnsw(candidates, within),
-            "hnsw k": contest.hnsw(candidates, within, by_k=True),
+            "hnsw k": contest.hnsw(candidates, within),
+            "hnsw ef_search": contest.hnsw(candidates, within, by_ef=True),
         }
         timed = _timed(f"filter {name}", sides, queries, truth)
         few = {"meta4": contest.ours(recall, within), "exact": contest.exact_script(within)}

@@ -6,6 +6,7 @@ plot into docs/.
 """
 
 import argparse
+import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _PLOT = Path(__file__).parent.parent / "docs" / "scale.png"
 
 def main() -> None:
     """Measure the sizes asked for, one after the other."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the node ends with us
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "sets", nargs="*", default=SETS, help="numbers of GloVe words, and sift for all of SIFT"
