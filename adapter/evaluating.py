@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .catalog import HashedIndex
 from .explanation import documents_in
 from .gateway import Meta4
-from .truth import Query, exact_neighbours, recall_by_score, sample_queries
+from .truth import Query, exact_neighbours, given_queries, recall_by_score, sample_queries
 
 #: Other than the one that `tune` draws its queries with: an evaluation is about other queries.
 EVAL_SEED = 1
@@ -49,26 +50,31 @@ def evaluate_index(
     index: str,
     *,
     n_queries: int = 200,
+    given: NDArray[Any] | None = None,
     k: int = 25,
     recall: float = 0.95,
     within: dict[str, Any] | None = None,
     seed: int = EVAL_SEED,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Compare requests with the engine's exact scan, on documents drawn as queries.
+    """Compare requests with the engine's exact scan, on documents drawn or on given queries.
 
     Args:
         meta4: the gateway.
         index: which index.
-        n_queries: documents drawn.
+        n_queries: documents drawn, or rows of `given`.
+        given: (n, dims) vectors to search for instead of documents.
         k: results wanted.
         recall: what each request asks for.
         within: a filter that both sides search under.
-        seed: which documents.
+        seed: which documents or rows.
         progress: called with the number of queries done since the last call.
     """
     known = meta4.catalog.get(index)
-    queries = sample_queries(meta4.engine, index, known.spec, n_queries, seed)
+    if given is None:
+        queries = sample_queries(meta4.engine, index, known.spec, n_queries, seed)
+    else:
+        queries = given_queries(given, known.spec, n_queries, seed)
     recalls: list[float] = []
     shares: list[float] = []
     ours: list[float] = []
@@ -106,12 +112,11 @@ def evaluate_index(
 def _request(
     known: HashedIndex, query: Query, k: int, recall: float, within: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Search for the query's vector; as it is in the index, the document itself is kept out."""
+    """Search for the query's vector; a document that is the query is kept out itself."""
     clause = {"vector": query.vector.tolist(), "k": k, "recall": recall}
-    conditions: dict[str, Any] = {
-        "must": [{"meta4_similar": {known.spec.field: clause}}],
-        "must_not": [{"ids": {"values": [query.id]}}],
-    }
+    conditions: dict[str, Any] = {"must": [{"meta4_similar": {known.spec.field: clause}}]}
+    if query.id is not None:
+        conditions["must_not"] = [{"ids": {"values": [query.id]}}]
     if within is not None:
         conditions["filter"] = [within]
     return {"_source": False, "query": {"bool": conditions}}

@@ -1,4 +1,4 @@
-"""Queries drawn from an index, and their nearest documents by the engine's own exact scan."""
+"""Queries, drawn from an index or given, and their nearest by the engine's own exact scan."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,14 +20,15 @@ SCORE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Query:
-    """A document that serves as a query.
+    """What is searched for.
 
     Attributes:
-        id: its `_id`; it is no answer to itself.
+        id: `_id` of the document that serves as the query, and is no answer to itself; None
+            for a vector that was given.
         vector: (dims,) float32.
     """
 
-    id: str
+    id: str | None
     vector: NDArray[np.float32]
 
 
@@ -71,6 +72,21 @@ def sample_queries(
     ]
 
 
+def given_queries(vectors: NDArray[Any], spec: IndexSpec, n: int, seed: int) -> list[Query]:
+    """Rows of a matrix as queries; `n` of them, drawn by the seed, where there are more.
+
+    Raises:
+        EmbeddingError: rows of other dimensions, or that cannot be searched for.
+        InputError: no row.
+    """
+    if len(vectors) == 0:
+        raise InputError("the query file has no vectors")
+    rows = np.arange(len(vectors))
+    if len(vectors) > n:
+        rows = np.sort(np.random.default_rng(seed).choice(len(vectors), n, replace=False))
+    return [Query(None, as_embedding(vectors[row], spec.dims, what=f"query {row}")) for row in rows]
+
+
 def exact_neighbours(
     engine: OpenSearchEngine,
     index: str,
@@ -94,7 +110,10 @@ def exact_neighbours(
         ]
         answers = engine.msearch(index, bodies)
         for one, answer in zip(group, answers, strict=True):
-            hits = [hit for hit in answer["hits"]["hits"] if hit["_id"] != one.id][:depth]
+            hits = answer["hits"]["hits"]
+            if one.id is not None:
+                hits = [hit for hit in hits if hit["_id"] != one.id]
+            hits = hits[:depth]
             yield Neighbours(
                 [hit["_id"] for hit in hits],
                 np.asarray([hit["_score"] for hit in hits]),

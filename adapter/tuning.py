@@ -1,6 +1,7 @@
 """`meta4 index tune`: measure recall on the index's own documents, and store the table."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from .engines.opensearch import OpenSearchEngine
 from .planning import RequestPlan
 from .rewriter import SMALLEST_K, PlannedSite, hamming_phases
 from .store import ModelStore
-from .truth import Query, exact_neighbours, recall_by_score, sample_queries
+from .truth import Query, exact_neighbours, given_queries, recall_by_score, sample_queries
 
 N_QUERIES = 2000
 #: How far out the truth of most queries reaches.
@@ -35,6 +36,7 @@ def tune_index(
     *,
     plan: Plan | None = None,
     n_queries: int = N_QUERIES,
+    given: NDArray[Any] | None = None,
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Calibration:
@@ -47,13 +49,17 @@ def tune_index(
         engine: where.
         index: which index.
         plan: change the index's plan to this one.
-        n_queries: documents drawn as queries.
-        seed: which documents.
+        n_queries: documents drawn as queries, or rows of `given`.
+        given: (n, dims) vectors that people have searched for, to be used instead: what is
+            promised holds for queries like those that it was measured with, and questions
+            may lie elsewhere than documents.
+        seed: which documents or rows.
         progress: called with the number of queries done since the last call.
 
     Raises:
         NotFoundError: no such index, or not one of ours.
-        InputError: no documents yet, or a plan that the model has no meaning for.
+        InputError: no documents yet, no queries, or a plan that the model has no meaning for.
+        EmbeddingError: a given vector that cannot be searched for.
     """
     engine.refresh(index)
     spec = read_spec(engine, index)
@@ -61,7 +67,10 @@ def tune_index(
     spec = spec.model_copy(update={"plan": plan or spec.plan})
     check_plan(spec.plan, model.weights)
     directory = read_directory(engine, index, spec, None)
-    queries = sample_queries(engine, index, spec, n_queries, seed)
+    if given is None:
+        queries = sample_queries(engine, index, spec, n_queries, seed)
+    else:
+        queries = given_queries(given, spec, n_queries, seed)
     farthest = max(1, directory.n_documents - 1)
     rows: list[NDArray[np.float64]] = []
     for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):
@@ -71,7 +80,12 @@ def tune_index(
             _shares_needed(query, neighbours.buckets, depth, spec, model, directory)
             for query, neighbours in zip(group, truth, strict=True)
         ]
-    calibration = calibrate(rows, spec.plan, n_documents=directory.n_documents)
+    calibration = calibrate(
+        rows,
+        spec.plan,
+        n_documents=directory.n_documents,
+        queries="documents" if given is None else "given",
+    )
     spec = spec.model_copy(update={"calibration": calibration})
     engine.put_meta(index, spec.to_meta())
     if spec.strategy == "hamming":
@@ -122,7 +136,8 @@ def _measure_window(
             # Any recall below 1 will do: it is the plan that says where to look.
             clause = SimilarClause(vector=query.vector.tolist(), k=k, recall=0.99)
             site = Site((), spec.field, clause, (), ())
-            planned = PlannedSite(site, query.vector[None], everywhere, [query.id], 0)
+            itself = [] if query.id is None else [query.id]
+            planned = PlannedSite(site, query.vector[None], everywhere, itself, 0)
             phases = hamming_phases(planned, tried, model, engine.dialect)
             if phases is None:
                 return window

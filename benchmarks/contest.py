@@ -88,11 +88,11 @@ class Contest:
         self.engine.put_meta(self.theirs, {"loaded": asdict(loaded)})
         return loaded
 
-    def tune(self) -> float:
-        """Calibrate ours; gives the seconds."""
+    def tune(self, given: NDArray[np.float32] | None = None) -> float:
+        """Calibrate ours, with documents as queries or with those given; gives the seconds."""
         clock = time.monotonic()
         with counting("tuning", N_QUERIES, "queries") as progress:
-            tune_index(self.engine, OURS, progress=progress)
+            tune_index(self.engine, OURS, given=given, progress=progress)
         self.meta4.catalog.forget(OURS)
         return time.monotonic() - clock
 

@@ -31,7 +31,7 @@ _HEAP_MB = 4096
 _N_BUCKETS = 8192
 #: For each side: finding an equal ef_search warms the graph's code paths for thousands of
 #: requests, and ours must be compiled as well before the clock counts.
-_WARM_UP = 2000
+WARM_UP = 2000
 _N_EXACT = 100
 _N_QUESTIONS = 2000
 _N_REPEATED = 200
@@ -261,7 +261,7 @@ def _timed(
     sides: dict[str, comparison.Search],
     queries: NDArray[np.float32],
     truth: NDArray[np.float64],
-    warm_up: int = _WARM_UP,
+    warm_up: int = WARM_UP,
 ) -> dict[str, comparison.Timing]:
     gc.collect()
     gc.freeze()  # hundreds of thousands of vectors and words are not the requests' doing

@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ TARGETS = (0.90, 0.95, 0.99, 0.999)
 DEPTHS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000)
 #: Answers kept: filters differ in their selectivity, and so in depth.
 _REMEMBERED = 1024
+
+
+QuerySource = Literal["documents", "given"]
 
 
 class Calibration(BaseModel):
@@ -35,6 +38,8 @@ class Calibration(BaseModel):
     #: For each target, the share in [0, 1] at each depth.
     shares: dict[str, tuple[float, ...]]
     n_queries: int = Field(ge=1)
+    #: Whether the index's own documents were the queries, or some that were given.
+    queries: QuerySource = "documents"
     n_documents: int = Field(ge=1)
     _remembered: Callable[[float, float], float] = PrivateAttr()
 
@@ -87,7 +92,11 @@ def _key(target: float) -> str:
 
 
 def calibrate(
-    needed: Sequence[NDArray[np.float64]], plan: Plan, *, n_documents: int
+    needed: Sequence[NDArray[np.float64]],
+    plan: Plan,
+    *,
+    n_documents: int,
+    queries: QuerySource = "documents",
 ) -> Calibration:
     """Find the smallest share that reaches each target.
 
@@ -99,6 +108,7 @@ def calibrate(
             the postings within which the order of the plan meets its i-th nearest document.
         plan: whose order.
         n_documents: documents in the index while it was measured.
+        queries: whose queries they are.
     """
     deepest = max(len(row) for row in needed)
     depths = tuple(depth for depth in DEPTHS if depth <= deepest) or (deepest,)
@@ -107,7 +117,12 @@ def calibrate(
     for target in TARGETS:
         shares[_key(target)] = tuple(_smallest_share(at_depth[d], target) for d in depths)
     return Calibration(
-        plan=plan, depths=depths, shares=shares, n_queries=len(needed), n_documents=n_documents
+        plan=plan,
+        depths=depths,
+        shares=shares,
+        n_queries=len(needed),
+        queries=queries,
+        n_documents=n_documents,
     )
 
 

@@ -118,6 +118,9 @@ def test_the_whole_way(node, sample, tmp_path, index_name):
 
     tuned = meta4("index", "tune", index_name, "--queries", 50, "--json", url=url)
     assert set(json.loads(tuned.stdout)["shares"]) == {"0.9", "0.95", "0.99", "0.999"}
+    asked = ["--query-file", tmp_path / "v.npy", "--queries", 60]
+    tuned = meta4("index", "tune", index_name, *asked, url=url)
+    assert "60 given queries in 3,000 documents" in " ".join(tuned.stdout.split())
     shown = json.loads(meta4("index", "show", index_name, "--json", url=url).stdout)
     assert (shown["documents"], shown["without_vector"], shown["tuned"]) == (3001, 1, True)
     assert "calibration" in shown
@@ -140,6 +143,8 @@ def test_the_whole_way(node, sample, tmp_path, index_name):
     evaluated = meta4("eval", index_name, "--queries", 20, "--recall", 0.95, "--json", url=url)
     assert json.loads(evaluated.stdout)[0]["recall_at_k"] >= 0.9
     assert "recall_at_k" in meta4("eval", index_name, "--queries", 5, url=url).stdout
+    evaluated = meta4("eval", index_name, *asked, "--recall", 0.95, "--json", url=url)
+    assert json.loads(evaluated.stdout)[0]["n_queries"] == 60
     healed = meta4("index", "heal", index_name, "--dry-run", "--json", url=url)
     assert json.loads(healed.stdout)["stale"] == 0
 

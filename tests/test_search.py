@@ -11,7 +11,7 @@ from meta4.adapter import planning
 from meta4.adapter.evaluating import evaluate_index
 from meta4.adapter.truth import recall_by_score
 from meta4.adapter.tuning import tune_index
-from meta4.errors import ClauseError, EmbeddingError, NotFoundError
+from meta4.errors import ClauseError, EmbeddingError, InputError, NotFoundError
 
 pytestmark = pytest.mark.server
 
@@ -336,3 +336,32 @@ def test_eval_measures_what_it_says(words):
     exact = evaluate_index(words.meta4, words.index, n_queries=20, k=10, recall=1.0)
     assert exact.recall_at_k == 1.0
     assert exact.docs_looked_into == pytest.approx(1.0, abs=1e-3)  # the query itself is left out
+
+
+def test_a_promise_for_queries_unlike_documents_takes_such_queries(
+    engine, words, make_index, index_name, sample
+):
+    """Mixtures of words lie between the cells, where the nearest are spread over more of them."""
+    make_index(words.model, docs=word_documents(sample, range(9000)), hashing="client")
+    rng = np.random.default_rng(5)
+    unit = words.vectors[:9000] / np.linalg.norm(words.vectors[:9000], axis=1, keepdims=True)
+    mixed = sum(unit[rng.integers(0, 9000, 500)] for _ in range(4))
+
+    def reached():
+        return evaluate_index(
+            Meta4(engine), index_name, n_queries=200, given=mixed[:200], k=10, recall=0.95
+        ).recall_at_k
+
+    assert tune_index(engine, index_name, n_queries=300).queries == "documents"
+    with_documents = reached()
+    calibration = tune_index(engine, index_name, n_queries=300, given=mixed[200:])
+    assert (calibration.queries, calibration.n_queries) == ("given", 300)
+    assert with_documents < 0.93
+    assert reached() >= 0.94
+
+
+def test_given_queries_are_checked(engine, words):
+    with pytest.raises(EmbeddingError, match="query 1: expected 100 dimensions, got 3"):
+        tune_index(engine, words.index, given=[np.ones(100), np.ones(3)])
+    with pytest.raises(InputError, match="no vectors"):
+        tune_index(engine, words.index, given=np.empty((0, 100)))

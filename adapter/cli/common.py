@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import orjson
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,6 +24,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ...ingest.sources import read_embeddings
+from ..catalog import read_spec
 from ..engines.node import running_url
 from ..engines.opensearch import OpenSearchEngine
 
@@ -48,6 +52,20 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(
         function
     )
+
+
+def query_file_option(function: F) -> F:
+    """`--query-file`, for commands that measure with queries."""
+    return click.option(
+        "--query-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Vectors of real queries (.npy, .parquet or .ndjson) in place of documents.",
+    )(function)
+
+
+def read_queries(file: Path | None, engine: OpenSearchEngine, index: str) -> NDArray[Any] | None:
+    """The vectors of a query file: in NDJSON and Parquet, those of the index's own field."""
+    return None if file is None else read_embeddings(file, read_spec(engine, index).field)
 
 
 def engine_at(url: str | None) -> OpenSearchEngine:

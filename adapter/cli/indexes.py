@@ -1,5 +1,6 @@
 """`meta4 index`: make, list, show, tune and drop hashed indexes."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -8,7 +9,18 @@ from ...mappings.spec import STRATEGIES, Hashing, Strategy
 from ...models.probing import PLANS, Plan
 from .. import healing, indexes, tuning
 from ..store import ModelStore, resolve_reference
-from .common import counting, engine_at, json_option, print_json, print_table, url_option
+from .common import (
+    counting,
+    engine_at,
+    json_option,
+    print_json,
+    print_table,
+    query_file_option,
+    read_queries,
+    url_option,
+)
+
+_QUERIES = {"documents": "of its documents as queries", "given": "given queries"}
 
 
 @click.group("index")
@@ -120,23 +132,36 @@ def show_command(name: str, url: str | None, as_json: bool) -> None:
     type=click.IntRange(10, 10_000),
     default=tuning.N_QUERIES,
     show_default=True,
-    help="Documents drawn as queries.",
+    help="Documents drawn as queries, or vectors of the query file.",
 )
+@query_file_option
 @click.option("--plan", type=click.Choice(PLANS), help="Change the index's plan to this one.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @url_option
 @json_option
 def tune_command(
-    name: str, queries: int, plan: Plan | None, seed: int, url: str | None, as_json: bool
+    name: str,
+    queries: int,
+    query_file: Path | None,
+    plan: Plan | None,
+    seed: int,
+    url: str | None,
+    as_json: bool,
 ) -> None:
     """Measure how much to look into for recall 0.90, 0.95, 0.99 and 0.999, and store it.
 
-    The index's own documents are the queries, the engine's exact scan is the truth.
+    The index's own documents are the queries, the engine's exact scan is the truth. Where people
+    search with other vectors than documents have (questions, photographs of other things), give
+    some of theirs with --query-file: the promise holds for queries like those measured.
+
+    Example: meta4 index tune words --query-file asked-last-week.npy
     """
     engine = engine_at(url)
-    with counting(f"tuning {name}", queries, "queries") as progress:
+    given = read_queries(query_file, engine, name)
+    n_queries = queries if given is None else min(queries, len(given))
+    with counting(f"tuning {name}", n_queries, "queries") as progress:
         calibration = tuning.tune_index(
-            engine, name, plan=plan, n_queries=queries, seed=seed, progress=progress
+            engine, name, plan=plan, n_queries=queries, given=given, seed=seed, progress=progress
         )
     if as_json:
         print_json(calibration.model_dump(mode="json"))
@@ -183,5 +208,6 @@ def _show_calibration(calibration: dict[str, Any]) -> None:
             for target, shares in calibration["shares"].items()
         ],
         title=f"\nshare of the buckets' entries to look into, {calibration['plan']} order, "
-        f"measured with {calibration['n_queries']:,} of {calibration['n_documents']:,} documents",
+        f"measured with {calibration['n_queries']:,} {_QUERIES[calibration['queries']]} in "
+        f"{calibration['n_documents']:,} documents",
     )

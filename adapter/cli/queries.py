@@ -1,6 +1,7 @@
 """`meta4 similar`, `analogy`, `explain` and `eval`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,8 @@ from .common import (
     json_option,
     print_json,
     print_table,
+    query_file_option,
+    read_queries,
     url_option,
 )
 
@@ -140,8 +143,9 @@ def explain_command(body: Any, index: str, url: str | None, as_json: bool) -> No
     type=click.IntRange(1, 10_000),
     default=200,
     show_default=True,
-    help="Documents drawn as queries.",
+    help="Documents drawn as queries, or vectors of the query file.",
 )
+@query_file_option
 @click.option("-k", "k", type=int, default=25, show_default=True, help="Results wanted.")
 @click.option(
     "--recall",
@@ -158,6 +162,7 @@ def explain_command(body: Any, index: str, url: str | None, as_json: bool) -> No
 def eval_command(
     index: str,
     queries: int,
+    query_file: Path | None,
     k: int,
     recalls: tuple[float, ...],
     within: str | None,
@@ -168,14 +173,17 @@ def eval_command(
     meta4 = Meta4(engine_at(url))
     condition = None if within is None else _parse(within, "--filter")
     meta4.catalog.get(index)
+    given = read_queries(query_file, meta4.engine, index)
+    n_queries = queries if given is None else min(queries, len(given))
     results = []
     for recall in recalls:
-        with counting(f"recall {recall:g}", queries, "queries") as progress:
+        with counting(f"recall {recall:g}", n_queries, "queries") as progress:
             results.append(
                 evaluate_index(
                     meta4,
                     index,
                     n_queries=queries,
+                    given=given,
                     k=k,
                     recall=recall,
                     within=condition,
