@@ -41,7 +41,7 @@ def hnsw_body(
     candidates: int,
     within: Body | None = None,
     *,
-    by_ef: bool = False,
+    by_k: bool = False,
 ) -> Body:
     """A search of the graph with so many candidates.
 
@@ -51,11 +51,12 @@ def hnsw_body(
         size: results wanted.
         candidates: how many the graph's search keeps.
         within: a filter.
-        by_ef: ask with `ef_search`, not with the engine's `k` (which costs the same).
+        by_k: ask with the engine's `k`, not with `ef_search`: the same walk at the same price,
+            but never with fewer than the 100 candidates that are the engine's default.
     """
     candidates = max(candidates, size)
     inner: Body = {"vector": vector, "k": candidates}
-    if by_ef:
+    if not by_k:
         inner |= {"k": size, "method_parameters": {"ef_search": candidates}}
     if within is not None:
         inner["filter"] = within

@@ -59,7 +59,7 @@ class Demonstration:
     questions_same_as_exact: float
     questions_correct: float
     rows: list[Row]
-    hnsw_k: dict[str, int]
+    hnsw_ef_search: dict[str, int]
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Demonstration:
                 "speedup_vs_exact": by_name["exact script"].p50_ms / ours.p50_ms,
                 "speedup_vs_hnsw": theirs.p50_ms / ours.p50_ms,
                 "hnsw_recall_at_25": theirs.recall,
-                "hnsw_k": self.hnsw_k[f"{recall:g}"],
+                "hnsw_ef_search": self.hnsw_ef_search[f"{recall:g}"],
             }
             result[f"at_{recall:g}"] = figures
             if recall == _RECALLS[0]:
@@ -127,7 +127,7 @@ def run_demonstration(
     similar = _ask(meta4, {"meta4_similar": {FIELD: {"id": "berlin", "k": 5}}})
     analogy = _ask(meta4, _analogy("berlin", "germany", "paris"))
     same, correct, n_questions = _questions(meta4, sample, indexed)
-    rows, hnsw_k = _compare(meta4, base, sample.vectors[held_out], bar)
+    rows, hnsw_ef_search = _compare(meta4, base, sample.vectors[held_out], bar)
     return Demonstration(
         n_documents=len(base),
         train_s=train_s,
@@ -139,7 +139,7 @@ def run_demonstration(
         questions_same_as_exact=same,
         questions_correct=correct,
         rows=rows,
-        hnsw_k=hnsw_k,
+        hnsw_ef_search=hnsw_ef_search,
         seconds=time.monotonic() - started,
     )
 
@@ -205,16 +205,16 @@ def _compare(
     def ours(recall: float) -> comparison.Search:
         return lambda query: _hits(meta4.search(index=INDEX, body=_similar(query, recall)))
 
-    def hnsw(k: int) -> comparison.Search:
+    def hnsw(ef: int) -> comparison.Search:
         return lambda query: _hits(
-            engine.search(BASELINE, comparison.hnsw_body(FIELD, query, _K, k))
+            engine.search(BASELINE, comparison.hnsw_body(FIELD, query, _K, ef))
         )
 
     def script(query: NDArray[np.float32]) -> list[dict[str, Any]]:
         return _hits(engine.search(INDEX, comparison.exact_script_body(FIELD, query, _K)))
 
     timed, timed_truth = queries[:_N_TIMED], truth[:_N_TIMED]
-    hnsw_k: dict[str, int] = {}
+    hnsw_ef_search: dict[str, int] = {}
     sides: dict[str, comparison.Search] = {"exact script": script}
     for recall in _RECALLS:
         reached = np.mean(
@@ -223,11 +223,11 @@ def _compare(
                 for query, scores in zip(timed, timed_truth, strict=True)
             ]
         )
-        k, _ = comparison.fewest_candidates(
+        ef, _ = comparison.fewest_candidates(
             hnsw, timed, timed_truth, _K, float(reached), _HNSW_CHOICES
         )
-        hnsw_k[f"{recall:g}"] = k
-        sides[f"hnsw {recall:g}"] = hnsw(k)
+        hnsw_ef_search[f"{recall:g}"] = ef
+        sides[f"hnsw {recall:g}"] = hnsw(ef)
         sides[f"meta4 {recall:g}"] = ours(recall)
     with bar("comparing", len(timed), "queries") as advance:
         timings = comparison.interleaved(
@@ -243,7 +243,7 @@ def _compare(
         Row(name, timing.recall, looked_into.get(name), timing.p50_ms, timing.p95_ms)
         for name, timing in timings.items()
     ]
-    return rows, hnsw_k
+    return rows, hnsw_ef_search
 
 
 def _similar(query: NDArray[np.float32], recall: float) -> dict[str, Any]:

@@ -107,11 +107,11 @@ class Contest:
         return search
 
     def hnsw(
-        self, candidates: int, within: dict[str, Any] | None = None, *, by_ef: bool = False
+        self, candidates: int, within: dict[str, Any] | None = None, *, by_k: bool = False
     ) -> comparison.Search:
         """The graph's search; see `comparison.hnsw_body`."""
         return lambda query: self._hits(
-            self.theirs, comparison.hnsw_body(FIELD, query, K, candidates, within, by_ef=by_ef)
+            self.theirs, comparison.hnsw_body(FIELD, query, K, candidates, within, by_k=by_k)
         )
 
     def exact_script(self, within: dict[str, Any] | None = None) -> comparison.Search:

@@ -104,8 +104,8 @@ def unfiltered(
         # The same walk through the graph, asked for in the two ways that the engine has.
         sides = {
             "meta4": contest.ours(recall),
-            "hnsw k": contest.hnsw(candidates),
-            "hnsw ef_search": contest.hnsw(candidates, by_ef=True),
+            "hnsw k": contest.hnsw(candidates, by_k=True),
+            "hnsw ef_search": contest.hnsw(candidates),
         }
         timed = _timed(f"recall {recall:g}", sides, queries, truth)
         few = {"meta4": contest.ours(recall), "exact": contest.exact_script()}
@@ -164,8 +164,8 @@ def filtered(
         candidates = contest.equal(queries, truth, reached, within)
         sides = {
             "meta4": contest.ours(recall, within),
-            "hnsw k": contest.hnsw(candidates, within),
-            "hnsw ef_search": contest.hnsw(candidates, within, by_ef=True),
+            "hnsw k": contest.hnsw(candidates, within, by_k=True),
+            "hnsw ef_search": contest.hnsw(candidates, within),
         }
         timed = _timed(f"filter {name}", sides, queries, truth)
         few = {"meta4": contest.ours(recall, within), "exact": contest.exact_script(within)}
