@@ -44,7 +44,7 @@ docs: $(STAMP) ## Write docs/cli.md from the command line
 bench: $(STAMP) ## Compare with exact search and HNSW on all 341,479 words (about 30 minutes)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 
-bench-scale: $(STAMP) ## How cost grows: 50,000 to 1,000,000 vectors (two hours)
+bench-scale: $(STAMP) ## How cost grows: 50,000 to 1,000,000 vectors (over an hour)
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 clean: ## Remove the virtual environment and caches

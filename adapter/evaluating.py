@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .catalog import HashedIndex
 from .explanation import documents_in
 from .gateway import Meta4
-from .truth import Query, exact_neighbours, given_queries, recall_by_score, sample_queries
+from .truth import Query, draw_queries, exact_neighbours, recall_by_score
 
 #: Other than the one that `tune` draws its queries with: an evaluation is about other queries.
 EVAL_SEED = 1
@@ -71,10 +71,7 @@ def evaluate_index(
         progress: called with the number of queries done since the last call.
     """
     known = meta4.catalog.get(index)
-    if given is None:
-        queries = sample_queries(meta4.engine, index, known.spec, n_queries, seed)
-    else:
-        queries = given_queries(given, known.spec, n_queries, seed)
+    queries = draw_queries(meta4.engine, index, known.spec, n_queries, seed, given)
     recalls: list[float] = []
     shares: list[float] = []
     ours: list[float] = []

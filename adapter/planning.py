@@ -128,7 +128,7 @@ def _calibrated_prefix(
         if longer <= n:
             break
         n = longer
-        if ranking.cumulated is ranking.cumulated_all or n == len(ranking.buckets):
+        if not ranking.is_filtered or n == len(ranking.buckets):
             break
         kept = float(ranking.cumulated[n - 1]) / float(ranking.cumulated_all[n - 1])
         depth = max(depth, k / kept)

@@ -41,14 +41,29 @@ class Neighbours:
     buckets: list[list[str]]
 
 
-def sample_queries(
-    engine: OpenSearchEngine, index: str, spec: IndexSpec, n: int, seed: int
+def draw_queries(
+    engine: OpenSearchEngine,
+    index: str,
+    spec: IndexSpec,
+    n: int,
+    seed: int,
+    given: NDArray[Any] | None,
 ) -> list[Query]:
-    """Draw documents at random, the same for the same seed and the same index.
+    """Rows of `given`, (m, dims), or documents where it is None: at most `n`, drawn by the seed.
 
     Raises:
-        InputError: the index has no document with a vector.
+        EmbeddingError: rows of other dimensions, or that cannot be searched for.
+        InputError: no row, or no document with a vector.
     """
+    if given is None:
+        return _sample_documents(engine, index, spec, n, seed)
+    return _sample_rows(given, spec, n, seed)
+
+
+def _sample_documents(
+    engine: OpenSearchEngine, index: str, spec: IndexSpec, n: int, seed: int
+) -> list[Query]:
+    """The same documents for the same seed and the same index."""
     body = {
         "size": min(n, 10_000),
         "_source": [spec.field],
@@ -72,13 +87,7 @@ def sample_queries(
     ]
 
 
-def given_queries(vectors: NDArray[Any], spec: IndexSpec, n: int, seed: int) -> list[Query]:
-    """Rows of a matrix as queries; `n` of them, drawn by the seed, where there are more.
-
-    Raises:
-        EmbeddingError: rows of other dimensions, or that cannot be searched for.
-        InputError: no row.
-    """
+def _sample_rows(vectors: NDArray[Any], spec: IndexSpec, n: int, seed: int) -> list[Query]:
     if len(vectors) == 0:
         raise InputError("the query file has no vectors")
     rows = np.arange(len(vectors))

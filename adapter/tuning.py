@@ -17,7 +17,7 @@ from .engines.opensearch import OpenSearchEngine
 from .planning import RequestPlan
 from .rewriter import SMALLEST_K, PlannedSite, hamming_phases
 from .store import ModelStore
-from .truth import Query, exact_neighbours, given_queries, recall_by_score, sample_queries
+from .truth import Query, draw_queries, exact_neighbours, recall_by_score
 
 N_QUERIES = 2000
 #: How far out the truth of most queries reaches.
@@ -67,10 +67,7 @@ def tune_index(
     spec = spec.model_copy(update={"plan": plan or spec.plan})
     check_plan(spec.plan, model.weights)
     directory = read_directory(engine, index, spec, None)
-    if given is None:
-        queries = sample_queries(engine, index, spec, n_queries, seed)
-    else:
-        queries = given_queries(given, spec, n_queries, seed)
+    queries = draw_queries(engine, index, spec, n_queries, seed, given)
     farthest = max(1, directory.n_documents - 1)
     rows: list[NDArray[np.float64]] = []
     for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):

@@ -1,16 +1,19 @@
 """An index of ours and one of HNSW with the same documents, and searches in both."""
 
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meta4 import Document, DocumentHasher, HashModel, Meta4
+from meta4 import Document, DocumentHasher, EmbeddedNode, HashModel, Meta4
 from meta4.adapter import comparison
-from meta4.adapter.cli.common import counting, stages
+from meta4.adapter.cli.common import counting, downloading, stages
+from meta4.adapter.engines.node.folders import default_data
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.indexes import create_index
 from meta4.adapter.loading import load_documents
@@ -24,6 +27,7 @@ K = 25
 #: Every second or third vector of a larger set is enough to find its cells.
 _TRAINED_ON = 400_000
 OURS = "bench-meta4"
+_HEAP_MB = 4096
 #: Candidates of a graph search that are tried: steps of about 5%.
 _CANDIDATES = tuple(sorted({round(25 * 1.05**i) for i in range(120)}))
 _EQUAL_QUERIES = 300
@@ -41,6 +45,15 @@ class Loaded:
     bytes: int
     n: int
     taken_over: bool = False
+
+
+@contextmanager
+def bench_engine() -> Iterator[OpenSearchEngine]:
+    """A node that keeps its data between benchmarks; ended with us, by Ctrl-C or by SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    data = default_data().parent / "bench"
+    with EmbeddedNode(data=data, heap_mb=_HEAP_MB, progress=downloading) as node:
+        yield OpenSearchEngine.at(node.url)
 
 
 class Contest:

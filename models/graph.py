@@ -84,8 +84,8 @@ def _bit_buckets(graph: "_Graph", x: str, norm: str, weights: GridWeights) -> st
 def _cell_buckets(graph: "_Graph", unit_x: str, weights: GridWeights) -> str:
     """The nearest cell and SOAR's second.
 
-    Passes over a batch's (n, n_buckets) products cost as much as making them: so factors of
-    two move into the table, where they are exact, and λ = 1 is left out.
+    Each pass over a batch's (n, n_buckets) products costs time: so factors of two move into
+    the table, where they are exact, and λ = 1 is left out.
     """
     rows = _as_double(graph, weights.bucket_rows)
     table = graph.add("Mul", [rows, graph.const(weights.scale)])

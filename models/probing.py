@@ -56,6 +56,11 @@ class Ranking:
     cumulated_all: NDArray[np.int64]
     cumulated: NDArray[np.int64]
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the filter keeps less than all."""
+        return self.cumulated is not self.cumulated_all
+
     def reaching(self, budget: float, at_least: float, *, whole_levels: bool) -> int:
         """Length of the longest prefix within the budget, or of a longer one that holds enough.
 
@@ -79,7 +84,7 @@ class Ranking:
     def prefix(self, n: int) -> Probes:
         """The first `n` buckets, without those that are empty under the filter."""
         buckets = self.buckets[:n]
-        if self.cumulated is not self.cumulated_all:
+        if self.is_filtered:
             buckets = buckets[self.counts[:n] > 0]
         return Probes(buckets, int(self.cumulated[n - 1]) if n else 0)
 

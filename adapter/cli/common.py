@@ -54,18 +54,38 @@ def json_option(function: F) -> F:
     )
 
 
-def query_file_option(function: F) -> F:
-    """`--query-file`, for commands that measure with queries."""
-    return click.option(
-        "--query-file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Vectors of real queries (.npy, .parquet or .ndjson) in place of documents.",
-    )(function)
+def query_options(*, least: int, default: int) -> Callable[[F], F]:
+    """`--queries` and `--query-file`, for commands that measure with queries."""
+
+    def add(function: F) -> F:
+        file = click.option(
+            "--query-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Vectors of real queries (.npy, .parquet or .ndjson) in place of documents.",
+        )
+        number = click.option(
+            "--queries",
+            type=click.IntRange(least, 10_000),
+            default=default,
+            show_default=True,
+            help="Documents drawn as queries, or vectors of the query file.",
+        )
+        return number(file(function))
+
+    return add
 
 
-def read_queries(file: Path | None, engine: OpenSearchEngine, index: str) -> NDArray[Any] | None:
-    """The vectors of a query file: in NDJSON and Parquet, those of the index's own field."""
-    return None if file is None else read_embeddings(file, read_spec(engine, index).field)
+def read_queries(
+    file: Path | None, n: int, engine: OpenSearchEngine, index: str
+) -> tuple[NDArray[Any] | None, int]:
+    """The vectors of a query file, if there is one, and how many of `n` queries there will be.
+
+    In NDJSON and Parquet the vectors are those of the index's own field.
+    """
+    if file is None:
+        return None, n
+    given = read_embeddings(file, read_spec(engine, index).field)
+    return given, min(n, len(given))
 
 
 def engine_at(url: str | None) -> OpenSearchEngine:

@@ -15,7 +15,7 @@ from .common import (
     json_option,
     print_json,
     print_table,
-    query_file_option,
+    query_options,
     read_queries,
     url_option,
 )
@@ -127,14 +127,7 @@ def show_command(name: str, url: str | None, as_json: bool) -> None:
 
 @index_group.command("tune")
 @click.argument("name")
-@click.option(
-    "--queries",
-    type=click.IntRange(10, 10_000),
-    default=tuning.N_QUERIES,
-    show_default=True,
-    help="Documents drawn as queries, or vectors of the query file.",
-)
-@query_file_option
+@query_options(least=10, default=tuning.N_QUERIES)
 @click.option("--plan", type=click.Choice(PLANS), help="Change the index's plan to this one.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @url_option
@@ -157,11 +150,10 @@ def tune_command(
     Example: meta4 index tune words --query-file asked-last-week.npy
     """
     engine = engine_at(url)
-    given = read_queries(query_file, engine, name)
-    n_queries = queries if given is None else min(queries, len(given))
+    given, n_queries = read_queries(query_file, queries, engine, name)
     with counting(f"tuning {name}", n_queries, "queries") as progress:
         calibration = tuning.tune_index(
-            engine, name, plan=plan, n_queries=queries, given=given, seed=seed, progress=progress
+            engine, name, plan=plan, n_queries=n_queries, given=given, seed=seed, progress=progress
         )
     if as_json:
         print_json(calibration.model_dump(mode="json"))

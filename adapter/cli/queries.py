@@ -17,7 +17,7 @@ from .common import (
     json_option,
     print_json,
     print_table,
-    query_file_option,
+    query_options,
     read_queries,
     url_option,
 )
@@ -138,14 +138,7 @@ def explain_command(body: Any, index: str, url: str | None, as_json: bool) -> No
 
 @click.command("eval")
 @click.argument("index")
-@click.option(
-    "--queries",
-    type=click.IntRange(1, 10_000),
-    default=200,
-    show_default=True,
-    help="Documents drawn as queries, or vectors of the query file.",
-)
-@query_file_option
+@query_options(least=1, default=200)
 @click.option("-k", "k", type=int, default=25, show_default=True, help="Results wanted.")
 @click.option(
     "--recall",
@@ -173,8 +166,7 @@ def eval_command(
     meta4 = Meta4(engine_at(url))
     condition = None if within is None else _parse(within, "--filter")
     meta4.catalog.get(index)
-    given = read_queries(query_file, meta4.engine, index)
-    n_queries = queries if given is None else min(queries, len(given))
+    given, n_queries = read_queries(query_file, queries, meta4.engine, index)
     results = []
     for recall in recalls:
         with counting(f"recall {recall:g}", n_queries, "queries") as progress:
@@ -182,7 +174,7 @@ def eval_command(
                 evaluate_index(
                     meta4,
                     index,
-                    n_queries=queries,
+                    n_queries=n_queries,
                     given=given,
                     k=k,
                     recall=recall,
