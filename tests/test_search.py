@@ -55,10 +55,15 @@ FILTERS = {
 }
 
 
+def every_saving_counts(monkeypatch):
+    """Otherwise so small an index is scanned under any filter."""
+    monkeypatch.setattr(planning, "FILTER_WORTH", 0)
+    monkeypatch.setattr(planning, "BUCKET_WORTH", 0)
+
+
 @pytest.mark.parametrize("name", FILTERS)
 def test_the_promised_recall_holds_under_filters(words, monkeypatch, name):
-    # Every saving is worth it here: otherwise so small an index is scanned under any filter.
-    monkeypatch.setattr(planning, "FILTER_WORTH", 0)
+    every_saving_counts(monkeypatch)
     condition, keep = FILTERS[name]
     kept = keep(np.arange(N_SHARED))
     reached = []
@@ -81,8 +86,22 @@ def test_a_narrow_filter_is_searched_exactly(words):
     assert explained["filter_selectivity"] == pytest.approx(0.01)
 
 
+def test_a_filter_that_needs_many_buckets_is_searched_exactly(words, monkeypatch):
+    """Naming a bucket costs as well: what they spare must be worth their number."""
+    clause = similar(words.held_out[0], k=25, recall=0.9)
+    body = {"query": {"bool": {"must": [clause], "filter": [FILTERS["30%"][0]]}}}
+    every_saving_counts(monkeypatch)
+    (few,) = words.meta4.explain(index=words.index, body=body)["clauses"]
+    spared = few["filter_selectivity"] * N_SHARED - few["docs_looked_into"]
+    monkeypatch.setattr(planning, "BUCKET_WORTH", 2 * spared / few["n_probes"])
+    (exact,) = words.meta4.explain(index=words.index, body=body)["clauses"]
+    assert few["n_probes"] > 0
+    assert exact["n_probes"] == 0
+    assert exact["recall_promised"] == 1.0
+
+
 def test_never_fewer_than_k_when_k_match(words, monkeypatch):
-    monkeypatch.setattr(planning, "FILTER_WORTH", 0)
+    every_saving_counts(monkeypatch)
     condition = {"range": {"rank": {"gte": 5000, "lt": 5030}}}
     for query in words.held_out[:30]:
         clause = similar(query, k=30, recall=0.9)
