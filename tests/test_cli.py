@@ -134,7 +134,7 @@ def test_the_whole_way(node, sample, tmp_path, index_name):
     assert "berlin" not in [hit["id"] for hit in near]
     answer = meta4("analogy", "berlin", "germany", "paris", "--index", index_name, url=url)
     assert "france" in answer.stdout
-    body = {"query": {"meta4_similar": {"embedding": {"id": "berlin", "k": 3}}}}
+    body = {"query": {"meta4_similar": {"embedding": {"id": "berlin", "k": 3, "recall": 1}}}}
     explained = meta4("explain", "-", "--index", index_name, "--json", url=url,
                       stdin=json.dumps(body))  # fmt: skip
     assert json.loads(explained.stdout)["clauses"][0]["docs_looked_into"] == 2999  # not itself
