@@ -67,6 +67,11 @@ def node_url(node):
     return node.url
 
 
+def hear_interrupts():
+    """What a shell starts in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.server
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_node_in_the_foreground(data, sign):
@@ -76,6 +81,7 @@ def test_a_signal_ends_a_node_in_the_foreground(data, sign):
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_interrupts,
     )  # fmt: skip
     assert "started at http://127.0.0.1" in started.stdout.readline()
     server = node.status(data).pid
