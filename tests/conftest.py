@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -106,6 +107,11 @@ def make_index(engine, index_name):
     for name in made:
         engine.delete_index(name)
         engine.delete_pipeline(f"meta4-{name}")
+
+
+def hear_interrupts():
+    """What a shell starts in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def word_documents(sample, rows):

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from conftest import hear_interrupts
 
 from meta4 import EmbeddedNode
 from meta4.adapter.engines.node import distribution, java, node
@@ -65,11 +66,6 @@ def test_data_is_there_again_after_a_restart_beside_another_node(node_url, data)
 @pytest.fixture
 def node_url(node):
     return node.url
-
-
-def hear_interrupts():
-    """What a shell starts in the background ignores SIGINT, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.server
