@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
 .PHONY: help setup demo test check format docs bench bench-scale clean
@@ -12,7 +13,7 @@ ARGS ?=
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-setup: $(STAMP) ## Make the virtual environment with everything for development
+setup: $(TRAIN) ## Make the virtual environment with everything for development
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
@@ -21,13 +22,17 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(TRAIN): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
+	@touch $@
+
 demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARGS=--json)
 	@$(BIN)/meta4 demo $(ARGS)
 
-test: $(STAMP) ## Run the tests against a real node (ARGS='-k name')
+test: $(TRAIN) ## Run the tests against a real node (ARGS='-k name')
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## Lint, types, direction of imports, docs in step with the command line
+check: $(TRAIN) ## Lint, types, direction of imports, docs in step with the command line
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

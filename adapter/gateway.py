@@ -173,7 +173,7 @@ class Meta4:
             clause.k,
             1.0 if exact else clause.recall,
             known.spec,
-            known.model.weights,
+            known.model,
             known.directory,
             filtered,
         )

@@ -43,7 +43,7 @@ def create_index(
         ref: the model's name and version in the cluster's store.
         model: the model itself.
         strategy: how the rerank runs.
-        plan: order of the buckets; centroid if None.
+        plan: order of the buckets; None is the best that the model has.
         hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes.
         shards: primary shards.
         replicas: copies of each.
@@ -54,10 +54,10 @@ def create_index(
         RefusedError: the server cannot hold such an index, or said no.
     """
     HashedField(field, model.manifest.n_bits)
-    plan = plan or "centroid"
-    check_plan(plan, model.weights)
+    plan = plan or ("learned" if model.bucket_kind == "routed" else "centroid")
+    check_plan(plan, model.bucket_kind)
     if hashing == "server":
-        check_pipeline_fits(model.weights)
+        check_pipeline_fits(model)
     spec = IndexSpec(
         field=field,
         dims=model.dims,
@@ -74,7 +74,7 @@ def create_index(
         return spec
     pipeline = pipeline_name(index) if hashing == "server" else None
     if pipeline is not None:
-        engine.put_pipeline(pipeline, pipeline_body(spec, model.weights))
+        engine.put_pipeline(pipeline, pipeline_body(spec, model))
     body = engine.dialect.index_body(spec, shards=shards, replicas=replicas, pipeline=pipeline)
     try:
         engine.create_index(index, body)

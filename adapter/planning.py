@@ -1,5 +1,6 @@
 """From a clause's query vector to the buckets that it looks into."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from ..mappings.spec import IndexSpec
 from ..models.calibration import Calibration
 from ..models.directory import Directory
-from ..models.grid import GridWeights
-from ..models.probing import Probes, Ranking, bucket_costs, rank_buckets
+from ..models.model import HashModel
+from ..models.probing import Probes, Ranking, bucket_prices, rank_buckets
 
 #: Documents that can be scored in the time that a bucket filter costs by itself, and that each
 #: of its buckets costs (by hand: 0.4 ms and 2.5 µs, against 0.2 µs for each document that a
@@ -49,7 +50,7 @@ def plan_request(
     k: int,
     recall: float,
     spec: IndexSpec,
-    weights: GridWeights,
+    model: HashModel,
     directory: Directory,
     filtered: Directory,
 ) -> RequestPlan:
@@ -60,7 +61,7 @@ def plan_request(
         k: results wanted.
         recall: recall wanted, in (0, 1].
         spec: of the index; its calibration says how much to look into.
-        weights: of the index's model.
+        model: the index's.
         directory: all documents.
         filtered: the documents that match the request's filter; `directory` if it has none.
     """
@@ -82,7 +83,9 @@ def plan_request(
     overlap = max(1.0, filtered.n_postings / max(1, filtered.n_documents - filtered.n_strays))
     if calibrated and filtered.n_documents - k < FILTER_WORTH:
         return exact(_NARROW.format(filtered.n_documents))
-    costs = bucket_costs(query, weights, spec.plan)
+    costs = model.bucket_costs(query, spec.plan)
+    if spec.plan == "learned":
+        costs = bucket_prices(costs, directory)
     if calibration is None or not calibrated:
         ranking = rank_buckets(costs, directory, filtered)
         n = ranking.reaching(0, k * overlap, whole_levels=True)
@@ -125,8 +128,12 @@ def _calibrated_prefix(
     """
     n = 0
     for _ in range(_TURNS):
-        wanted = calibration.share(recall, depth) * n_postings
-        longer = ranking.reaching(wanted, k * overlap, whole_levels=False)
+        if calibration.prices is not None:
+            limit = math.log(calibration.price(recall, depth))
+            longer = ranking.costing(limit, k * overlap)
+        else:
+            wanted = calibration.share(recall, depth) * n_postings
+            longer = ranking.reaching(wanted, k * overlap, whole_levels=False)
         if longer <= n:
             break
         n = longer

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ..mappings.spec import IndexSpec
 from ..models.calibration import TARGETS, Calibration, calibrate
-from ..models.directory import Directory
+from ..models.judging import Look, look
 from ..models.model import HashModel
-from ..models.probing import Plan, bucket_costs, check_plan
+from ..models.probing import Plan, check_plan
 from .catalog import read_directory, read_spec
 from .clauses import SimilarClause, Site
 from .engines.opensearch import OpenSearchEngine
@@ -25,6 +25,8 @@ SHALLOW = 100
 #: How far out that of every sixth does: the 25 nearest under a filter that keeps 1.25%. A deep
 #: truth averages over more neighbours, so that fewer queries do.
 DEEP, DEEP_STEP = 2000, 6
+#: Of so many queries one's whole order is kept, for the mean share at a price.
+_KEPT_STEP = 4
 #: First-phase windows that `hamming` is measured with, as multiples of k.
 _WINDOWS = (5, 10, 20, 40, 80, 160)
 _HAMMING_QUERIES = 100
@@ -65,23 +67,31 @@ def tune_index(
     spec = read_spec(engine, index)
     _, model = ModelStore(engine).pull(str(spec.model))
     spec = spec.model_copy(update={"plan": plan or spec.plan})
-    check_plan(spec.plan, model.weights)
+    check_plan(spec.plan, model.bucket_kind)
     directory = read_directory(engine, index, spec, None)
     queries = draw_queries(engine, index, spec, n_queries, seed, given)
     farthest = max(1, directory.n_documents - 1)
     rows: list[NDArray[np.float64]] = []
+    looks: list[Look] = []
     for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):
         depth = min(reach, farthest)
         truth = exact_neighbours(engine, index, spec, group, depth, progress)
-        rows += [
-            _shares_needed(query, neighbours.buckets, depth, spec, model, directory)
-            for query, neighbours in zip(group, truth, strict=True)
-        ]
+        for query, neighbours in zip(group, truth, strict=True):
+            own = look(model, query.vector, spec.plan, directory)
+            if len(rows) % _KEPT_STEP == 0:
+                looks.append(own)
+            met = [_ids(terms) for terms in neighbours.buckets[:depth]]
+            rows.append(own.needed(met, model.n_buckets))
+
+    def share_at(limit: float) -> float:
+        return float(np.mean([own.share_at(limit) for own in looks]))
+
     calibration = calibrate(
         rows,
         spec.plan,
         n_documents=directory.n_documents,
         queries="documents" if given is None else "given",
+        share_at=share_at if spec.plan == "learned" else None,
     )
     spec = spec.model_copy(update={"calibration": calibration})
     engine.put_meta(index, spec.to_meta())
@@ -95,24 +105,8 @@ def _without_each_sixth(queries: list[Query]) -> list[Query]:
     return [query for i, query in enumerate(queries) if i % DEEP_STEP]
 
 
-def _shares_needed(
-    query: Query,
-    buckets: list[list[str]],
-    depth: int,
-    spec: IndexSpec,
-    model: HashModel,
-    directory: Directory,
-) -> NDArray[np.float64]:
-    """Share of the postings after which the plan's order has met each neighbour."""
-    costs = bucket_costs(query.vector, model.weights, spec.plan)
-    order = np.argsort(costs[directory.buckets], kind="stable")
-    met_after = np.full(model.n_buckets, directory.n_postings, dtype=np.int64)
-    met_after[directory.buckets[order]] = np.cumsum(directory.counts[order])
-    needed = np.ones(depth)
-    for i, terms in enumerate(buckets):
-        if terms:
-            needed[i] = met_after[[int(term, 16) for term in terms]].min() / directory.n_postings
-    return needed
+def _ids(terms: list[str]) -> NDArray[np.int64]:
+    return np.array([int(term, 16) for term in terms], dtype=np.int64)
 
 
 def _measure_window(

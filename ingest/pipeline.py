@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..mappings.fields import ROOT
 from ..mappings.spec import IndexSpec
 from ..models.directory import term_width
-from ..models.grid import GridWeights
+from ..models.model import HashModel
 
 #: One million weights are 2 MB in every node's cluster state and about a millisecond of one
 #: core for each document.
@@ -188,12 +188,18 @@ out.put(name, hashes);
 """
 
 
-def check_pipeline_fits(weights: GridWeights) -> None:
-    """Refuse a model that is too heavy to travel in the cluster state.
+def check_pipeline_fits(model: HashModel) -> None:
+    """Refuse a model that the server cannot hash with.
 
     Raises:
-        InputError: more than `MAX_WEIGHTS` weights.
+        InputError: a network, or more than `MAX_WEIGHTS` weights.
     """
+    if not model.is_linear:
+        raise InputError(
+            f"a {model.manifest.kind} model is a network, which no server-side pipeline runs; "
+            f"hash on the client with --hashing client"
+        )
+    weights = model.weights
     if weights.size > MAX_WEIGHTS:
         raise InputError(
             f"the model has {weights.size:,} weights, and a server-side pipeline carries at most "
@@ -203,8 +209,8 @@ def check_pipeline_fits(weights: GridWeights) -> None:
         )
 
 
-def pipeline_body(spec: IndexSpec, weights: GridWeights) -> dict[str, Any]:
-    """Body of `PUT _ingest/pipeline/…` that hashes `spec.field` with `weights`.
+def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
+    """Body of `PUT _ingest/pipeline/…` that hashes `spec.field` with `model`.
 
     A document without the field passes unhashed; one whose vector cannot be hashed is refused
     with status 400 and the same words as on the client.
@@ -212,7 +218,8 @@ def pipeline_body(spec: IndexSpec, weights: GridWeights) -> dict[str, Any]:
     Raises:
         InputError: see `check_pipeline_fits`.
     """
-    check_pipeline_fits(weights)
+    check_pipeline_fits(model)
+    weights = model.weights
     dims = weights.code_rows.shape[1]
     padded = -(-dims // _UNROLL) * _UNROLL
     params: dict[str, Any] = {

@@ -35,15 +35,15 @@ class Manifest(BaseModel):
     dims: int = Field(ge=1)
     n_buckets: int = Field(ge=1)
     buckets_per_document: int = Field(ge=1)
-    #: In which arithmetic the hash is defined; see `meta4.models.grid`.
-    arithmetic: Literal["float64"] = "float64"
+    #: In which arithmetic the hash is defined; see `meta4.models.grid` and `network_graph`.
+    arithmetic: Literal["float64", "float32"] = "float64"
     training: TrainingData
     #: SHA-256 of `model.onnx`.
     sha256: str
 
     @property
     def kind(self) -> str:
-        """lsh, itq or cells."""
+        """The spec's kind."""
         return self.spec.kind
 
     @property

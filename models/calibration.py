@@ -34,13 +34,16 @@ class Calibration(BaseModel):
 
     plan: Plan
     depths: tuple[int, ...] = Field(min_length=1)
-    #: For each target, the share in [0, 1] at each depth.
+    #: For each target, the share in [0, 1] at each depth; with prices, the mean over queries.
     shares: dict[str, tuple[float, ...]]
+    #: For plan `learned`: the price up to which buckets are looked into, which differs from
+    #: share to share by query; see `meta4.models.probing.bucket_prices`.
+    prices: dict[str, tuple[float, ...]] | None = None
     n_queries: int = Field(ge=1)
     #: Whether the index's own documents were the queries, or some that were given.
     queries: QuerySource = "documents"
     n_documents: int = Field(ge=1)
-    _remembered: Callable[[float, float], float] = PrivateAttr()
+    _remembered: Callable[[float, float, bool], float] = PrivateAttr()
 
     def model_post_init(self, _context: Any) -> None:
         """Requests ask for the same few shares again and again."""
@@ -56,30 +59,39 @@ class Calibration(BaseModel):
         Returns:
             A float in (0, 1]; 1 means all.
         """
-        return self._remembered(recall, depth)
+        return min(1.0, self._remembered(recall, depth, False))
 
-    def _interpolated(self, recall: float, depth: float) -> float:
-        targets = sorted(float(target) for target in self.shares)
+    def price(self, recall: float, depth: float) -> float:
+        """Highest price of a bucket to look into; interpolated as shares are.
+
+        Returns:
+            A positive float; infinity means all.
+        """
+        return self._remembered(recall, depth, True)
+
+    def _interpolated(self, recall: float, depth: float, priced: bool) -> float:
+        table = self.prices if priced else self.shares
+        assert table is not None
+        targets = sorted(float(target) for target in table)
         if recall > targets[-1]:
-            return 1.0
+            return math.inf
         wanted = max(recall, targets[0])
         above = bisect_left(targets, wanted)
-        high = self._log_share(targets[above], depth)
+        high = self._log_value(table[_key(targets[above])], depth)
         if targets[above] == wanted:
-            return min(1.0, math.exp(high))
-        low = self._log_share(targets[above - 1], depth)
+            return math.exp(high)
+        low = self._log_value(table[_key(targets[above - 1])], depth)
         gap = [math.log(1 - r) for r in (targets[above - 1], wanted, targets[above])]
         part = (gap[1] - gap[0]) / (gap[2] - gap[0])
-        return min(1.0, math.exp(low + part * (high - low)))
+        return math.exp(low + part * (high - low))
 
-    def _log_share(self, target: float, depth: float) -> float:
-        shares = self.shares[_key(target)]
+    def _log_value(self, values: Sequence[float], depth: float) -> float:
         depth = max(depth, float(self.depths[0]))
-        after = min(max(1, bisect_left(self.depths, depth)), len(shares) - 1)
+        after = min(max(1, bisect_left(self.depths, depth)), len(values) - 1)
         if after == 0:
-            return math.log(shares[0])
+            return math.log(values[0])
         x0, x1 = math.log(self.depths[after - 1]), math.log(self.depths[after])
-        y0, y1 = math.log(shares[after - 1]), math.log(shares[after])
+        y0, y1 = math.log(values[after - 1]), math.log(values[after])
         slope = (y1 - y0) / (x1 - x0)
         if depth > self.depths[-1]:
             return y1 + max(0.0, slope) * (math.log(depth) - x1)
@@ -96,6 +108,7 @@ def calibrate(
     *,
     n_documents: int,
     queries: QuerySource = "documents",
+    share_at: Callable[[float], float] | None = None,
 ) -> Calibration:
     """Find the smallest share that reaches each target.
 
@@ -104,29 +117,38 @@ def calibrate(
 
     Args:
         needed: one array for each query, of the depth that it was measured to: the share of
-            the postings within which the order of the plan meets its i-th nearest document.
+            the postings within which the order of the plan meets its i-th nearest document
+            (or the price, see `share_at`).
         plan: whose order.
         n_documents: documents in the index while it was measured.
         queries: whose queries they are.
+        share_at: given where `needed` holds prices: mean share of the postings in buckets of
+            no higher price.
     """
     deepest = max(len(row) for row in needed)
     depths = tuple(depth for depth in DEPTHS if depth <= deepest) or (deepest,)
-    shares: dict[str, tuple[float, ...]] = {}
     at_depth = {d: np.stack([row[:d] for row in needed if len(row) >= d]) for d in depths}
-    for target in TARGETS:
-        shares[_key(target)] = tuple(_smallest_share(at_depth[d], target) for d in depths)
+    limits = {
+        _key(target): tuple(_smallest_limit(at_depth[d], target) for d in depths)
+        for target in TARGETS
+    }
+    shares, prices = limits, None
+    if share_at is not None:
+        shares = {key: tuple(share_at(limit) for limit in row) for key, row in limits.items()}
+        prices = limits
     return Calibration(
         plan=plan,
         depths=depths,
         shares=shares,
+        prices=prices,
         n_queries=len(needed),
         queries=queries,
         n_documents=n_documents,
     )
 
 
-def _smallest_share(needed: NDArray[Any], target: float) -> float:
-    """Bisection over the shares that occur; recall grows with the share."""
+def _smallest_limit(needed: NDArray[Any], target: float) -> float:
+    """Bisection over the values that occur; recall grows with the limit."""
     candidates = np.unique(needed)
     low, high = 0, len(candidates) - 1
     while low < high:

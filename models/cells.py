@@ -6,48 +6,73 @@ Approximate Nearest Neighbor Search", NeurIPS 2023, equation of the loss
 l(r', r) = |r'|^2 + lambda * <r', r/|r|>^2, with r and r' the residuals to both centroids.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from .embeddings import Embeddings, Progress, unit
 from .grid import GridWeights, centroids_to_grid, hyperplanes_to_grid
-from .specs import CellsSpec
+from .specs import CellBucketsSpec
 from .statistics import random_rotation
 
 _BATCH = 8192
 
 
-def fit_cells(embeddings: Embeddings, spec: CellsSpec, progress: Progress) -> GridWeights:
+def fit_cells(embeddings: Embeddings, spec: CellBucketsSpec, progress: Progress) -> GridWeights:
     """Cells from k-means; code bits from random rotations about the data's mean."""
-    n, dims = embeddings.shape
-    if n < spec.n_buckets:
-        raise InputError(
-            f"{spec.n_buckets} cells need at least as many training vectors, got {n}; "
-            f"give more vectors or fewer --buckets"
-        )
+    dims = embeddings.shape[1]
     rng = np.random.default_rng(spec.seed)
+    cells = fit_cell_buckets(embeddings, spec, rng, progress)
+    planes = np.vstack([random_rotation(dims, rng) for _ in range(-(-spec.n_bits // dims))])[
+        : spec.n_bits
+    ]
+    mean = unit(embeddings).astype(np.float32).mean(axis=0, dtype=np.float64)
+    code_rows, code_offsets = hyperplanes_to_grid(planes, planes @ mean)
+    return replace(cells, code_rows=code_rows, code_offsets=code_offsets)
+
+
+def fit_cell_buckets(
+    embeddings: Embeddings, spec: CellBucketsSpec, rng: np.random.Generator, progress: Progress
+) -> GridWeights:
+    """Cells alone: weights with a code of no bits.
+
+    Raises:
+        InputError: fewer vectors than cells.
+    """
+    n, dims = embeddings.shape
+    check_enough_for_cells(n, spec)
     x = unit(embeddings).astype(np.float32)
     centroids = spherical_kmeans(x, spec.n_buckets, spec.iterations, rng, progress)
     # Near cells get near ids: the index is sorted by bucket, so what is probed together
     # then lies together on disk.
     centroids = centroids[locality_order(centroids)]
     bucket_rows, scale = centroids_to_grid(centroids)
-    planes = np.vstack([random_rotation(dims, rng) for _ in range(-(-spec.n_bits // dims))])[
-        : spec.n_bits
-    ]
-    code_rows, code_offsets = hyperplanes_to_grid(planes, planes @ x.mean(axis=0, dtype=np.float64))
     return GridWeights(
         bucket_kind="cells",
         bucket_rows=bucket_rows,
         bucket_offsets=np.zeros(len(bucket_rows)),
-        code_rows=code_rows,
-        code_offsets=code_offsets,
+        code_rows=np.zeros((0, dims), dtype=np.int16),
+        code_offsets=np.zeros(0),
         centroids=unit(bucket_rows).astype(np.float32),
         scale=scale,
         n_tables=1,
         soar_lambda=spec.soar_lambda,
     )
+
+
+def check_enough_for_cells(n: int, spec: CellBucketsSpec) -> None:
+    """Refuse to make more cells than there are vectors.
+
+    Raises:
+        InputError: fewer vectors than cells.
+    """
+    if n < spec.n_buckets:
+        raise InputError(
+            f"{spec.n_buckets} cells need at least as many training vectors, got {n}; "
+            f"give more vectors or fewer --buckets"
+        )
 
 
 def spherical_kmeans(

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS_PER_LONG = 64
-MIN_BITS, MAX_BITS = 8, 1024
+MIN_BITS, MAX_BITS = 3, 1024
 
 
 def n_longs(n_bits: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from ..errors import ArtifactError, EmbeddingError
+from ..errors import ArtifactError, EmbeddingError, InputError, MissingExtraError
 from .artifact import Manifest, TrainingData, checksum, fingerprint, read_artifact, write_artifact
 from .cells import fit_cells
 from .codes import pack_bits
@@ -18,10 +18,23 @@ from .embeddings import Embeddings, Progress, as_training_embeddings, no_progres
 from .grid import GridWeights
 from .itq import fit_itq
 from .lsh import fit_lsh
-from .specs import AnySpec
+from .probing import Plan, flip_costs
+from .specs import (
+    AnySpec,
+    AnyTrainedSpec,
+    BitBucketsSpec,
+    BucketKind,
+    CellBucketsSpec,
+    LearnedSpec,
+    TrainedSpec,
+)
+from .training.options import NO_LABELS, TrainingOptions
 
 #: 64 rows by 4,096 cells in float64 are 2 MB, about a core's cache: 16 and 512 were 10% slower.
 _BATCH = 64
+#: A query asks for one output: what others need is not computed.
+_ONLY = onnxruntime.RunOptions()
+_ONLY.only_execute_path_to_fetches = True
 _FITTERS: dict[str, Callable[..., GridWeights]] = {
     "lsh": fit_lsh,
     "itq": fit_itq,
@@ -49,28 +62,46 @@ class HashModel:
         self.onnx_bytes = onnx_bytes
 
     @classmethod
-    def fit(cls, spec: AnySpec, embeddings: Any, progress: Progress = no_progress) -> "HashModel":
+    def fit(
+        cls,
+        spec: AnySpec,
+        embeddings: Any,
+        progress: Progress = no_progress,
+        *,
+        labels: Any = None,
+        options: TrainingOptions | None = None,
+    ) -> "HashModel":
         """Fit a model of the spec's kind.
 
         Args:
             spec: what to fit.
             embeddings: (n, dims) numbers; directions count, lengths do not.
             progress: called with (stage, done, total).
+            labels: (n,) classes, strings or integers, for a kind that learns from them.
+            options: how a network is trained.
 
         Raises:
             EmbeddingError: the data is no matrix of finite, non-zero vectors.
-            InputError: the data does not suffice for the spec.
+            InputError: the data or the labels do not suit the spec.
+            MissingExtraError: a network without torch.
         """
-        from .graph import linear_hash_to_onnx  # onnx takes 0.3 s to import; only fitting needs it
+        # onnx takes 0.3 s to import; only fitting needs it
+        from .linear_graph import linear_hash_to_onnx
 
         data = as_training_embeddings(embeddings)
-        weights = _FITTERS[spec.kind](data, spec, progress)
-        onnx_bytes = linear_hash_to_onnx(weights)
+        if not isinstance(spec, TrainedSpec):
+            if labels is not None:
+                raise InputError(NO_LABELS.format(spec.kind))
+            weights = _FITTERS[spec.kind](data, spec, progress)
+            n_buckets, onnx_bytes = weights.n_buckets, linear_hash_to_onnx(weights)
+        else:
+            n_buckets, onnx_bytes = _train(data, spec, labels, options, progress)
         manifest = Manifest(
             spec=spec,
             dims=data.shape[1],
-            n_buckets=weights.n_buckets,
-            buckets_per_document=2 if weights.bucket_kind == "cells" else weights.n_tables,
+            n_buckets=n_buckets,
+            buckets_per_document=_buckets_per_document(spec),
+            arithmetic="float64" if spec.is_linear else "float32",
             training=TrainingData(n=len(data), fingerprint=fingerprint(data)),
             sha256=checksum(onnx_bytes),
         )
@@ -98,6 +129,16 @@ class HashModel:
     def n_buckets(self) -> int:
         """Possible buckets."""
         return self.manifest.n_buckets
+
+    @property
+    def bucket_kind(self) -> BucketKind:
+        """What its buckets are made of."""
+        return self.manifest.spec.bucket_kind
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is defined on the integer grid, where a server can hash as well."""
+        return self.manifest.spec.is_linear
 
     def hash(self, embeddings: Embeddings) -> Hashes:
         """Codes and buckets of many embeddings, in batches.
@@ -133,32 +174,76 @@ class HashModel:
         """The buckets' keywords, by id."""
         return bucket_terms(self.n_buckets)
 
+    def margins(self, embeddings: Embeddings) -> NDArray[np.float32]:
+        """What the bits of a network's code are the signs of: (n, n_bits) float32.
+
+        A bit whose margin is within 1e-5 of zero is not defined: another processor may add
+        in another order.
+        """
+        rows = np.ascontiguousarray(embeddings, dtype=np.float32)
+        margins: NDArray[np.float32] = self._session.run(["margins"], {"embedding": rows})[0]
+        return margins
+
+    def bucket_costs(self, query: NDArray[np.float32], plan: Plan) -> NDArray[np.float32]:
+        """How far each possible bucket is from a query; lower is better.
+
+        Args:
+            query: (dims,) float32, not zero.
+            plan: which distance; see `meta4.models.probing`.
+
+        Returns:
+            (n_buckets,) float32, comparable within one query only.
+        """
+        if plan == "centroid":
+            negated: NDArray[np.float32] = -(self.centroids @ query)
+            return negated
+        if plan == "learned":
+            logits = self._query("bucket_logits", query)
+            shifted = logits - logits.max()
+            costs: NDArray[np.float32] = np.log(np.exp(shifted).sum()) - shifted
+            return costs
+        margins = self._query("bucket_margins", query)
+        return flip_costs(margins, self.manifest.buckets_per_document, plan)
+
+    def _query(self, output: str, query: NDArray[np.float32]) -> NDArray[Any]:
+        """One output for one vector, without the rest of the graph."""
+        values: NDArray[Any] = self._session.run([output], {"embedding": query[None]}, _ONLY)[0][0]
+        return values
+
+    @cached_property
+    def centroids(self) -> NDArray[np.float32]:
+        """(n_buckets, dims) float32 of length 1; zero where no training document fell."""
+        centroids: NDArray[np.float32] = self._constants(["centroids"])["centroids"]
+        return centroids
+
     @cached_property
     def weights(self) -> GridWeights:
-        """The weights, read back out of the ONNX model."""
+        """The weights of a linear hash, read back out of the ONNX model."""
         names = [
             "bucket_rows",
             "bucket_offsets",
             "code_rows",
             "code_offsets",
-            "centroids",
             "scale",
             "n_tables",
             "soar_lambda",
         ]
-        any_vector = np.ones((1, self.dims), dtype=np.float32)
-        values = dict(zip(names, self._session.run(names, {"embedding": any_vector}), strict=True))
+        values = self._constants(names)
         return GridWeights(
-            bucket_kind="cells" if self.manifest.kind == "cells" else "bits",
+            bucket_kind="bits" if self.bucket_kind == "bits" else "cells",
             bucket_rows=values["bucket_rows"],
             bucket_offsets=values["bucket_offsets"],
             code_rows=values["code_rows"],
             code_offsets=values["code_offsets"],
-            centroids=values["centroids"],
+            centroids=self.centroids,
             scale=float(values["scale"]),
             n_tables=int(values["n_tables"]),
             soar_lambda=float(values["soar_lambda"]),
         )
+
+    def _constants(self, names: list[str]) -> dict[str, Any]:
+        any_vector = np.ones((1, self.dims), dtype=np.float32)
+        return dict(zip(names, self._session.run(names, {"embedding": any_vector}), strict=True))
 
     @cached_property
     def _session(self) -> Any:
@@ -168,3 +253,37 @@ class HashModel:
             raise ArtifactError(
                 f"onnxruntime cannot read the model: {error}; train it again"
             ) from error
+
+
+def _train(
+    data: Embeddings,
+    spec: AnyTrainedSpec,
+    labels: Any,
+    options: TrainingOptions | None,
+    progress: Progress,
+) -> tuple[int, bytes]:
+    """Number of buckets and ONNX file of a trained network."""
+    from .network_graph import network_hash_to_onnx, routed_hash_to_onnx
+
+    options = options or TrainingOptions()
+    try:
+        from .training.fitting import fit_network, network_hash
+        from .training.router import fit_router
+    except ModuleNotFoundError as error:
+        purpose = f"training a {spec.kind} model"
+        raise MissingExtraError(str(error.name), "train", purpose) from error
+    if isinstance(spec, LearnedSpec):
+        if labels is not None:
+            raise InputError(NO_LABELS.format(spec.kind))
+        weights = fit_cells(data, spec, progress)
+        router = fit_router(data, weights, spec, options, progress)
+        return weights.n_buckets, routed_hash_to_onnx(weights, router)
+    network = fit_network(data, spec, labels, options, progress)
+    fitted = network_hash(network, data, spec, progress)
+    return fitted.n_buckets, network_hash_to_onnx(fitted)
+
+
+def _buckets_per_document(spec: AnySpec) -> int:
+    if isinstance(spec, CellBucketsSpec):
+        return 2
+    return spec.n_tables if isinstance(spec, BitBucketsSpec) else 1

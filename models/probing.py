@@ -6,6 +6,8 @@
     margin     by the squared distance to the hyperplanes that separate a bucket from the
                query: query-directed multi-probe (Lv et al., "Multi-probe LSH", VLDB 2007)
     centroid   by cosine to the bucket's mean vector
+    learned    by price: the bucket's documents for each expected neighbour among them, which a
+               network predicts
 
 More probes never lose a candidate: a larger budget takes a longer prefix of the same order.
 """
@@ -18,11 +20,11 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .directory import Directory
-from .grid import GridWeights
-from .statistics import margins, table_buckets
+from .specs import BucketKind
+from .statistics import table_buckets
 
-Plan = Literal["bitwise", "margin", "centroid"]
-PLANS: tuple[Plan, ...] = ("bitwise", "margin", "centroid")
+Plan = Literal["bitwise", "margin", "centroid", "learned"]
+PLANS: tuple[Plan, ...] = ("bitwise", "margin", "centroid", "learned")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,18 @@ class Ranking:
             n = int(self.costs.searchsorted(self.costs[n - 1], side="right"))
         return n
 
+    def costing(self, limit: float, at_least: float) -> int:
+        """Length of the prefix of no higher cost, or of a longer one that holds enough.
+
+        Args:
+            limit: highest cost.
+            at_least: see `reaching`.
+        """
+        # The limit has been through a logarithm and back.
+        within = int(self.costs.searchsorted(limit + 1e-5, side="right"))
+        enough = int(self.cumulated.searchsorted(at_least)) + 1
+        return min(max(within, enough), len(self.buckets))
+
     def prefix(self, n: int) -> Probes:
         """The first `n` buckets, without those that are empty under the filter."""
         buckets = self.buckets[:n]
@@ -89,47 +103,62 @@ class Ranking:
         return Probes(buckets, int(self.cumulated[n - 1]) if n else 0)
 
 
-def check_plan(plan: Plan, weights: GridWeights) -> None:
+def check_plan(plan: Plan, bucket_kind: BucketKind) -> None:
     """Refuse a plan that the model's buckets have no meaning for.
 
     Raises:
-        InputError: `bitwise` or `margin` with buckets that are not made of bits.
+        InputError: `bitwise` or `margin` with buckets that are not made of bits; `learned` with
+            a model that has not learned where neighbours are.
     """
-    if weights.bucket_kind == "cells" and plan != "centroid":
+    if plan in ("bitwise", "margin") and bucket_kind != "bits":
         raise InputError(
-            f"plan {plan!r} flips bits of a bucket, and the buckets of a 'cells' model are not "
-            f"made of bits; use plan 'centroid', or an 'lsh' or 'itq' model"
+            f"plan {plan!r} flips bits of a bucket, and cells are not made of bits; "
+            f"use plan 'centroid', or a model whose buckets are bits (lsh, itq, dtsh)"
+        )
+    if plan == "learned" and bucket_kind != "routed":
+        raise InputError(
+            "plan 'learned' asks a network where neighbours are, and only a 'learned' model has "
+            "one; use plan 'centroid'"
         )
 
 
-def bucket_costs(
-    query: NDArray[np.float32], weights: GridWeights, plan: Plan
-) -> NDArray[np.float32]:
-    """How far each possible bucket is from a query; lower is better.
+def bucket_prices(costs: NDArray[np.float32], directory: Directory) -> NDArray[np.float32]:
+    """Logarithm of what each filled bucket costs for what it is expected to hold.
+
+    The price is the bucket's documents divided by the share of the query's neighbours that are
+    expected among them. Taking every bucket below one price, the same for all queries, is the
+    least looking for the recall over them all: a query whose neighbours are hard to tell looks
+    into more than one whose are easy, and no exchange between the two would pay.
 
     Args:
-        query: (dims,) float32, not zero.
-        weights: the model's.
-        plan: which distance.
+        costs: (n_buckets,) float32, -log of the expected share.
+        directory: of all documents.
+
+    Returns:
+        (n_buckets,) float32; buckets that are not filled keep their cost.
+    """
+    prices = costs.copy()
+    prices[directory.buckets] += np.log(directory.counts, dtype=np.float32)
+    return prices
+
+
+def flip_costs(
+    margins: NDArray[np.float64], n_tables: int, plan: Literal["bitwise", "margin"]
+) -> NDArray[np.float32]:
+    """Cost of each possible bucket of bits: what it takes to flip the query's bits to it.
+
+    Args:
+        margins: (n_tables * bits_per_table,) signed distances to the buckets' boundaries.
+        n_tables: tables.
+        plan: whether each bit costs 1, or its squared distance.
 
     Returns:
         (n_buckets,) float32, comparable within one query only.
     """
-    if plan == "centroid":
-        negated: NDArray[np.float32] = -(weights.centroids @ query)
-        return negated
-    margin = margins(query[None].astype(np.float64), weights.bucket_rows, weights.bucket_offsets)
-    per_table = weights.bits_per_table
-    own = table_buckets(margin > 0, weights.n_tables)[0] & ((1 << per_table) - 1)
-    if plan == "bitwise":
-        flips = np.ones_like(margin[0])
-    else:
-        lengths = np.linalg.norm(weights.bucket_rows.astype(np.float64), axis=1)
-        flips = np.square(margin[0] / lengths)
-    costs = [
-        _flip_costs(flips[table * per_table : (table + 1) * per_table], int(own[table]))
-        for table in range(weights.n_tables)
-    ]
+    flips = np.ones_like(margins) if plan == "bitwise" else np.square(margins)
+    tables = flips.reshape(n_tables, -1)
+    own = table_buckets((margins > 0)[None], n_tables)[0] & ((1 << tables.shape[1]) - 1)
+    costs = [_flip_costs(tables[table], int(own[table])) for table in range(n_tables)]
     return np.concatenate(costs).astype(np.float32)
 
 

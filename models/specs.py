@@ -1,12 +1,14 @@
 """What a user chooses about a hash model, one pydantic class for each kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from .codes import MAX_BITS, MIN_BITS
 
 Bits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]
+#: What buckets are made of decides which plans have a meaning.
+BucketKind = Literal["bits", "cells", "routed"]
 
 
 class Spec(BaseModel):
@@ -14,12 +16,18 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    bucket_kind: ClassVar[BucketKind]
+    #: Linear hashes are defined on an integer grid, and every runtime computes the same.
+    is_linear: ClassVar[bool] = True
+
     n_bits: Bits = 64
     seed: Annotated[int, Field(ge=0)] = 0
 
 
 class BitBucketsSpec(Spec):
     """Buckets from bits: each table's bucket is a short code of its own."""
+
+    bucket_kind = "bits"
 
     n_tables: Annotated[int, Field(ge=1, le=16)] = 1
     bits_per_table: Annotated[int, Field(ge=1, le=16)] = 12
@@ -43,14 +51,132 @@ class ItqSpec(BitBucketsSpec):
     iterations: Annotated[int, Field(ge=1)] = 50
 
 
-class CellsSpec(Spec):
+class CellBucketsSpec(Spec):
     """Spherical k-means cells, each document also in a second cell chosen as SOAR does."""
 
-    kind: Literal["cells"] = "cells"
+    bucket_kind: ClassVar[BucketKind] = "cells"
+
     n_buckets: Annotated[int, Field(ge=2, le=1 << 20)] = 4096
     #: SOAR's λ: how much a second cell is favoured whose residual is orthogonal to the first's.
     soar_lambda: Annotated[float, Field(ge=0.0)] = 1.0
     iterations: Annotated[int, Field(ge=1)] = 12
 
 
-AnySpec = Annotated[LshSpec | ItqSpec | CellsSpec, Field(discriminator="kind")]
+class CellsSpec(CellBucketsSpec):
+    """Cells, with a code from random rotations."""
+
+    kind: Literal["cells"] = "cells"
+
+
+class TrainedSpec(Spec):
+    """What the kinds share that train a network, which takes torch."""
+
+    #: Widths of the hidden layers.
+    layers: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)] = (
+        1024,
+        1024,
+    )
+    #: Passes over the training data.
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    #: Documents in a batch.
+    batch: Annotated[int, Field(ge=2)] = 512
+    #: Highest learning rate of AdamW; it falls to zero along a cosine.
+    rate: Annotated[float, Field(gt=0)] = 1e-3
+
+
+class CodeNetworkSpec(TrainedSpec):
+    """A network makes the code."""
+
+    is_linear = False
+
+
+class NpHashSpec(CodeNetworkSpec, CellBucketsSpec):
+    """Neural proxy hash (Idelson, "Hamming space locality preserving neural hashing", 2020)."""
+
+    kind: Literal["nphash"] = "nphash"
+    #: True nearest proxies whose similarities are compared.
+    k: Annotated[int, Field(ge=2)] = 100
+    #: Documents drawn as proxies for each batch.
+    n_proxies: Annotated[int, Field(ge=2)] = 10_000
+    #: Under both softmaxes. The paper prints none, which is 1.
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+
+
+class CatalyzerSpec(CodeNetworkSpec, CellBucketsSpec):
+    """Spreading vectors (Sablayrolles et al., ICLR 2019), the code being their signs."""
+
+    kind: Literal["catalyzer"] = "catalyzer"
+    #: A positive is drawn among so many nearest in the original space (the paper's k_pos).
+    n_positives: Annotated[int, Field(ge=1)] = 10
+    #: The negative is the neighbour of this rank in the space that is learned (k_neg).
+    negative_rank: Annotated[int, Field(ge=2)] = 50
+    #: Weight λ of the spreading (KoLeo) term.
+    spreading: Annotated[float, Field(ge=0.0)] = 0.05
+
+
+class LearnedSpec(TrainedSpec, CellBucketsSpec):
+    """Cells, and a network that tells how many of a query's neighbours are in each.
+
+    A router over a partition as in Neural LSH (Dong et al., ICLR 2020) and BLISS (Gupta et al.,
+    KDD 2022); here it also says where to stop looking (`meta4.models.probing.bucket_prices`).
+    The documents' hash stays that of the cells, so that a server's pipeline can hash as well.
+    """
+
+    bucket_kind = "routed"
+
+    kind: Literal["learned"] = "learned"
+    layers: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)] = (
+        512,
+        512,
+    )
+    epochs: Annotated[float, Field(gt=0)] = 2.0
+    batch: Annotated[int, Field(ge=2)] = 1024
+    #: Nearest neighbours that the network learns to find.
+    n_neighbours: Annotated[int, Field(ge=1)] = 25
+
+
+class DtshSpec(CodeNetworkSpec):
+    """Deep supervised hashing with triplet labels, as the Meta4 paper uses it.
+
+    Shivaram et al., "An evaluation of deep hashing for nearest neighbor search on general
+    embedding data"; the loss is Wang, Shi & Kitani's, ACCV 2016. The code is the bucket.
+    """
+
+    bucket_kind = "bits"
+
+    kind: Literal["dtsh"] = "dtsh"
+    n_bits: Annotated[int, Field(ge=MIN_BITS, le=16)] = 12
+    layers: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)] = (
+        128,
+        64,
+        32,
+    )
+    epochs: Annotated[float, Field(gt=0)] = 4.0
+    batch: Annotated[int, Field(ge=2)] = 32
+    #: Dropout after the last hidden layers, the very last one's at the end.
+    dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = ()
+    #: The paper found most codes without one; the others stop learning where they saturate.
+    output: Literal["tanh", "sigmoid", "none"] = "none"
+    rate: Annotated[float, Field(gt=0)] = 3e-3
+    #: Margin of the triplets; None is half the code length, as in the paper of the loss.
+    margin: Annotated[float, Field(ge=0.0)] | None = None
+    #: Weight of the quantisation term.
+    quantisation: Annotated[float, Field(ge=0.0)] = 0.1
+    #: How classes are found where there are no labels.
+    clusters: Literal["dbscan", "hdbscan", "kmeans"] = "dbscan"
+    #: Classes that k-means makes.
+    n_clusters: Annotated[int, Field(ge=2)] = 16
+    #: DBSCAN's radius, a cosine distance; None takes the knee of the distances to neighbours.
+    eps: Annotated[float, Field(gt=0.0, le=2.0)] | None = None
+
+    @property
+    def n_buckets(self) -> int:
+        """Possible codes."""
+        return 1 << self.n_bits
+
+
+AnyTrainedSpec = LearnedSpec | NpHashSpec | CatalyzerSpec | DtshSpec
+AnySpec = Annotated[
+    LshSpec | ItqSpec | CellsSpec | LearnedSpec | NpHashSpec | CatalyzerSpec | DtshSpec,
+    Field(discriminator="kind"),
+]

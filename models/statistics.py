@@ -48,12 +48,32 @@ def table_centroids(
     Returns:
         (n_buckets, dims) float32, length 1, or zero where no vector fell.
     """
-    n_buckets = n_tables << (len(rows) // n_tables)
+    ids = np.concatenate(
+        [
+            table_buckets(margins(unit(embeddings[i : i + _BATCH]), rows, offsets) > 0, n_tables)
+            for i in range(0, len(embeddings), _BATCH)
+        ]
+    )
+    return bucket_means(embeddings, ids, n_tables << (len(rows) // n_tables))
+
+
+def bucket_means(
+    embeddings: Embeddings, ids: NDArray[np.int64], n_buckets: int
+) -> NDArray[np.float32]:
+    """Direction of the mean of the directions in each bucket.
+
+    Args:
+        embeddings: (n, dims) float32.
+        ids: (n, buckets_per_document) int64.
+        n_buckets: possible buckets.
+
+    Returns:
+        (n_buckets, dims) float32, length 1, or zero where no vector fell.
+    """
     sums = np.zeros((n_buckets, embeddings.shape[1]))
     for start in range(0, len(embeddings), _BATCH):
         x = unit(embeddings[start : start + _BATCH])
-        ids = table_buckets(margins(x, rows, offsets) > 0, n_tables)
-        for column in ids.T:
+        for column in ids[start : start + _BATCH].T:
             np.add.at(sums, column, x)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     means = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)

@@ -51,7 +51,7 @@ def reference_probe_order(weights, x, plan):
     x = np.asarray(x, dtype=np.float64)
     length = np.linalg.norm(x)
     rows = weights.bucket_rows.astype(np.float64)
-    margins = rows @ x - weights.bucket_offsets * length
+    margins = rows @ x / length - weights.bucket_offsets
     n_bits = len(margins)
     costs = {}
     for bucket in range(2**n_bits):

@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_model(vectors):
         assert changed.manifest.sha256 != one.manifest.sha256
 
 
-@pytest.mark.parametrize("n_bits", [8, 13, 64, 250, 1024])
+@pytest.mark.parametrize("n_bits", [3, 13, 64, 250, 1024])
 @pytest.mark.parametrize("kind", [LshSpec, ItqSpec, CellsSpec])
 def test_any_code_length(vectors, kind, n_bits):
     extra = {"n_buckets": 8} if kind is CellsSpec else {"bits_per_table": 4}
@@ -57,7 +57,7 @@ def test_any_code_length(vectors, kind, n_bits):
     codes = model.encode(vectors[:50])
     assert codes.shape == (50, -(-n_bits // 8))
     bits = unpack_bits(codes, n_bits)
-    assert len(np.unique(bits, axis=0)) > 10
+    assert len(np.unique(bits, axis=0)) > min(10, 2 ** (n_bits - 1))
 
 
 def test_weights_lie_on_the_grid(model):

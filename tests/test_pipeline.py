@@ -193,4 +193,4 @@ def test_a_model_too_heavy_for_the_cluster_state_is_refused(engine, index_name, 
         create_index(engine, index_name, field=FIELD, ref=ref, model=heavy)
     assert not engine.index_exists(index_name)
     light = HashModel.fit(CellsSpec(n_buckets=64), vectors[:500])
-    check_pipeline_fits(light.weights)
+    check_pipeline_fits(light)

@@ -7,7 +7,7 @@ from reference import reference_probe_order
 from meta4.errors import InputError
 from meta4.models.calibration import TARGETS, Calibration, calibrate
 from meta4.models.directory import Directory, bucket_terms
-from meta4.models.probing import bucket_costs, check_plan, rank_buckets
+from meta4.models.probing import check_plan, rank_buckets
 
 
 def directory_of(model, vectors):
@@ -17,23 +17,21 @@ def directory_of(model, vectors):
 
 @pytest.mark.parametrize("plan", ["bitwise", "margin"])
 def test_costs_are_the_slow_reference(models, vectors, plan):
-    weights = models["itq"].weights
     for query in vectors[6000:6010]:
-        slow = reference_probe_order(weights, query, plan)
-        fast = bucket_costs(query, weights, plan)
+        slow = reference_probe_order(models["itq"].weights, query, plan)
+        fast = models["itq"].bucket_costs(query, plan)
         assert np.allclose(fast, [slow[bucket] for bucket in range(len(fast))], rtol=1e-5)
 
 
 def test_centroid_costs_are_negative_cosines(models, vectors):
-    weights = models["cells"].weights
     query = vectors[7000]
-    costs = bucket_costs(query, weights, "centroid")
-    cosines = weights.centroids @ (query / np.linalg.norm(query))
+    costs = models["cells"].bucket_costs(query, "centroid")
+    cosines = models["cells"].centroids @ (query / np.linalg.norm(query))
     assert np.allclose(costs / np.linalg.norm(query), -cosines, atol=1e-5)
 
 
 def ranking_of(model, query, plan, directory, filtered=None):
-    costs = bucket_costs(query, model.weights, plan)
+    costs = model.bucket_costs(query, plan)
     return rank_buckets(costs, directory, filtered or directory)
 
 
@@ -102,8 +100,8 @@ def test_an_empty_directory_gives_no_probes(models, vectors):
 
 def test_cells_have_no_bits_to_flip(models):
     with pytest.raises(InputError, match="centroid"):
-        check_plan("margin", models["cells"].weights)
-    check_plan("margin", models["lsh"].weights)
+        check_plan("margin", models["cells"].bucket_kind)
+    check_plan("margin", models["lsh"].bucket_kind)
 
 
 def test_terms_sort_as_ids_do():

@@ -1,0 +1,83 @@
+"""A trained hash network as plain arrays: dropout gone, batch norm folded into its dense layer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .grid import GridWeights
+
+Activation = Literal["relu", "leaky_relu", "none"]
+#: Slope of a leaky ReLU below zero, torch's own default.
+LEAKY_SLOPE = 0.01
+
+
+@dataclass(frozen=True)
+class Layer:
+    """activation(weight @ x + bias).
+
+    Attributes:
+        weight: (n_out, n_in) float32.
+        bias: (n_out,) float32.
+        activation: what comes after.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class Network:
+    """Embedding to margins, in float32; a code's bit is margin > 0.
+
+    The input is x / |x| - mean, again brought to length 1.
+
+    Attributes:
+        mean: (dims,) float32, of the training data's directions.
+        layers: at least one; the last has n_bits outputs.
+    """
+
+    mean: NDArray[np.float32]
+    layers: tuple[Layer, ...]
+
+    @property
+    def n_bits(self) -> int:
+        """Number of outputs."""
+        return len(self.layers[-1].bias)
+
+
+@dataclass(frozen=True)
+class Router:
+    """Direction to one logit for each bucket: a softmax over them is where neighbours are.
+
+    The output layer sees the direction itself beside what the hidden layers make of it.
+
+    Attributes:
+        hidden: layers, from dims inputs.
+        output: (n_buckets, dims + last width) weights.
+    """
+
+    hidden: tuple[Layer, ...]
+    output: Layer
+
+
+@dataclass(frozen=True)
+class NetworkHash:
+    """A code from a network, and buckets.
+
+    Attributes:
+        network: of the code.
+        cells: the buckets; None where the code is the bucket.
+        centroids: (n_buckets, dims) float32, length 1; zero where no training document fell.
+    """
+
+    network: Network
+    cells: GridWeights | None
+    centroids: NDArray[np.float32]
+
+    @property
+    def n_buckets(self) -> int:
+        """Possible buckets."""
+        return len(self.centroids)

@@ -1,0 +1,77 @@
+"""The ONNX graph of a hash network.
+
+Inputs and outputs (n is free):
+    embedding        (n, dims)     float32
+    bits             (n, n_bits)   bool
+    buckets          (n, per_doc)  int64
+    margins          (n, n_bits)   float32, whose signs are the bits
+    bucket_margins   (n, n_bits)   float64, where the code is the bucket: the same numbers
+    centroids        (n_buckets, dims) float32, constant
+The network runs in float32, and another processor may add in another order: a bit whose margin
+is within 1e-5 of zero is not defined.
+"""
+
+import numpy as np
+from onnx import TensorProto
+
+from .grid import GridWeights
+from .linear_graph import add_linear_hash, cell_buckets, embedding_and_norm, table_buckets
+from .network import LEAKY_SLOPE, Layer, Network, NetworkHash, Router
+from .onnx_graph import OnnxGraph
+
+_TINY = 1e-30
+
+
+def network_hash_to_onnx(fitted: NetworkHash) -> bytes:
+    """Serialise a network and its buckets as an ONNX model."""
+    graph = OnnxGraph()
+    x, norm = embedding_and_norm(graph)
+    unit_x = graph.add("Div", [x, norm])
+    n_bits = fitted.network.n_bits
+    margins = _margins(graph, graph.add("Cast", [unit_x], to=TensorProto.FLOAT), fitted.network)
+    bits = graph.add("Greater", [margins, graph.const(np.float32(0.0))])
+    graph.output("margins", margins, TensorProto.FLOAT, (None, n_bits))
+    graph.output("bits", bits, TensorProto.BOOL, (None, n_bits))
+    if fitted.cells is None:
+        doubles = graph.add("Cast", [margins], to=TensorProto.DOUBLE)
+        graph.output("bucket_margins", doubles, TensorProto.DOUBLE, (None, n_bits))
+        buckets = table_buckets(graph, bits, 1, n_bits)
+    else:
+        buckets = cell_buckets(graph, unit_x, fitted.cells)
+    graph.output("buckets", buckets, TensorProto.INT64, (None, None))
+    centroids = graph.const(fitted.centroids)
+    graph.output("centroids", centroids, TensorProto.FLOAT, fitted.centroids.shape)
+    return graph.serialise(len(fitted.network.mean))
+
+
+def routed_hash_to_onnx(weights: GridWeights, router: Router) -> bytes:
+    """Serialise a linear hash with the output `bucket_logits`, (n, n_buckets) float32."""
+    graph = OnnxGraph()
+    unit_x = graph.add("Cast", [add_linear_hash(graph, weights)], to=TensorProto.FLOAT)
+    flow = unit_x
+    for layer in router.hidden:
+        flow = _dense(graph, flow, layer)
+    both = graph.add("Concat", [unit_x, flow], axis=1) if router.hidden else unit_x
+    logits = _dense(graph, both, router.output)
+    graph.output("bucket_logits", logits, TensorProto.FLOAT, (None, weights.n_buckets))
+    return graph.serialise(weights.bucket_rows.shape[1])
+
+
+def _margins(graph: OnnxGraph, unit_x: str, network: Network) -> str:
+    centred = graph.add("Sub", [unit_x, graph.const(network.mean)])
+    squares = graph.add("Mul", [centred, centred])
+    norm = graph.add("Sqrt", [graph.add("ReduceSum", [squares, graph.const([1])], keepdims=1)])
+    flow = graph.add("Div", [centred, graph.add("Max", [norm, graph.const(np.float32(_TINY))])])
+    for layer in network.layers:
+        flow = _dense(graph, flow, layer)
+    return flow
+
+
+def _dense(graph: OnnxGraph, flow: str, layer: Layer) -> str:
+    weight, bias = graph.const(layer.weight), graph.const(layer.bias)
+    flow = graph.add("Gemm", [flow, weight, bias], transB=1)
+    if layer.activation == "relu":
+        return graph.add("Relu", [flow])
+    if layer.activation == "leaky_relu":
+        return graph.add("LeakyRelu", [flow], alpha=LEAKY_SLOPE)
+    return flow

@@ -1,0 +1,55 @@
+"""Writing ONNX graphs: nodes and constants get their names here."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+#: What onnxruntime 1.19, the oldest that we allow, reads.
+_OPSET, _IR_VERSION = 18, 9
+
+
+class OnnxGraph:
+    """Collects nodes and constants, naming what flows between them.
+
+    Its one input is `embedding`, (n, dims) float32 with n free.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._outputs: list[Any] = []
+
+    def add(self, operator: str, inputs: list[str], **attributes: Any) -> str:
+        """A node with one output; gives the output's name."""
+        name = f"v{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def const(self, value: Any) -> str:
+        """A constant of the value's own type; gives its name."""
+        array = np.asarray(value)
+        name = f"c{len(self._constants)}"
+        self._constants.append(
+            numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+        )
+        return name
+
+    def output(
+        self, name: str, source: str, element_type: int, shape: tuple[int | None, ...]
+    ) -> None:
+        """Give `source` out under a name of its own."""
+        self._nodes.append(helper.make_node("Identity", [source], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, element_type, shape))
+
+    def serialise(self, dims: int) -> bytes:
+        """The model's file, checked."""
+        embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, dims])
+        graph = helper.make_graph(self._nodes, "meta4", [embedding], self._outputs, self._constants)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
+        )
+        onnx.checker.check_model(model)
+        serialised: bytes = model.SerializeToString()
+        return serialised

@@ -1,0 +1,1 @@
+"""Training hash networks with torch, which lives here alone; what a search needs is ONNX."""

@@ -1,0 +1,35 @@
+"""How a network is trained, as far as it does not change what is trained. Needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+CHECKPOINT = "checkpoint.pt"
+NO_LABELS = "a {} model learns nothing from labels; leave --labels out"
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Where it runs and where it keeps its state.
+
+    Attributes:
+        device: `auto` takes a GPU where there is one.
+        folder: for the checkpoint and training figures; None keeps none. The checkpoint
+            stays until the model is saved and `discard_checkpoint` is called.
+        resume: go on from the checkpoint in `folder`.
+    """
+
+    device: Device = "auto"
+    folder: Path | None = None
+    resume: bool = False
+
+
+def checkpoint_exists(folder: Path) -> bool:
+    """Whether a training was stopped in this folder."""
+    return (folder / CHECKPOINT).exists()
+
+
+def discard_checkpoint(folder: Path) -> None:
+    """Remove what a training could be resumed from."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
