@@ -5,14 +5,17 @@ where a client switches it off: the vector changes and the hash does not. A scri
 document's stored code with the signs of its own vector, on the server.
 """
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ..errors import RefusedError
-from ..ingest.documents import Document
+from ..ingest.documents import Document, value_at
 from ..ingest.hashing import DocumentHasher
 from ..mappings.spec import IndexSpec
+from ..models.codes import longs_to_codes, unpack_bits
 from ..models.model import HashModel
 from .catalog import read_spec
 from .engines.opensearch import OpenSearchEngine
@@ -24,6 +27,11 @@ _BITS = 24
 #: Bits nearer than this to their hyperplane (a cosine) are not compared: the engine keeps
 #: float32 directions, whose last digit may turn them.
 _MARGIN = 1e-5
+#: The same for a network's margins, which another processor adds in another order, and whose
+#: input may have been scaled since.
+_NETWORK_MARGIN = 1e-3
+#: Documents fetched and compared at a time.
+_COMPARED = 1000
 
 _SCRIPT = """
 if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) { return 1.0; }
@@ -63,6 +71,26 @@ def stale_query(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
     }
 
 
+def _stale_hits(
+    engine: OpenSearchEngine, index: str, spec: IndexSpec, model: HashModel
+) -> Iterator[dict[str, Any]]:
+    """The same by comparing here, all documents with a vector: no script runs a network."""
+    hits = engine.scan(index, {"query": {"exists": {"field": spec.field}}})
+    while batch := list(islice(hits, _COMPARED)):
+        vectors = np.asarray([value_at(hit["_source"], spec.field) for hit in batch], np.float32)
+        margins = model.margins(vectors)
+        for hit, margin in zip(batch, margins, strict=True):
+            stored = value_at(hit["_source"], spec.fields.root) or {}
+            names = spec.fields.code_names
+            if stored.get("model") != str(spec.model) or not set(names) <= set(stored):
+                yield hit
+                continue
+            longs = np.array([[stored[name] for name in names]], dtype=np.int64)
+            bits = unpack_bits(longs_to_codes(longs, spec.n_bits), spec.n_bits)[0]
+            if ((bits != (margin > 0)) & (np.abs(margin) > _NETWORK_MARGIN)).any():
+                yield hit
+
+
 def heal_index(engine: OpenSearchEngine, index: str, *, dry_run: bool = False) -> int:
     """Hash stale documents again; gives how many there were.
 
@@ -78,10 +106,16 @@ def heal_index(engine: OpenSearchEngine, index: str, *, dry_run: bool = False) -
     engine.refresh(index)
     spec = read_spec(engine, index)
     _, model = ModelStore(engine).pull(str(spec.model))
-    query = stale_query(spec, model)
-    if dry_run:
-        return engine.count(index, query)
-    stale = [Document(hit["_id"], hit["_source"]) for hit in engine.scan(index, {"query": query})]
+    if model.is_linear:
+        query = stale_query(spec, model)
+        if dry_run:
+            return engine.count(index, query)
+        hits = engine.scan(index, {"query": query})
+    else:
+        hits = _stale_hits(engine, index, spec, model)
+        if dry_run:
+            return sum(1 for _ in hits)
+    stale = [Document(hit["_id"], hit["_source"]) for hit in hits]
     report = load_documents(engine, index, stale, DocumentHasher(model, spec))
     if report.refusals:
         first = report.refusals[0]
