@@ -44,21 +44,32 @@ def read_documents(
 
 
 def read_embeddings(path: Path, field: str) -> NDArray[Any]:
-    """All vectors of a file as one matrix, for training.
+    """All vectors of a file as one matrix; see `read_training`."""
+    return read_training(path, field)[0]
+
+
+def read_training(
+    path: Path, field: str, labels: str | None = None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """All vectors of a file as one matrix, and their classes.
 
     Args:
         path: npy (n, dims), NDJSON or Parquet.
         field: which field of a document; documents without it are passed over.
+        labels: the field of a document's class; for npy a file of them, npy (n,) or one a line.
 
     Returns:
-        (n, dims) array of the file's own number type.
+        (n, dims) array of the file's own number type, and (n,) strings where there are labels.
 
     Raises:
-        InputError: no such file, no vectors, text or vectors of different lengths.
+        InputError: no such file, no vectors, text or vectors of different lengths; a document
+            with a vector and no label, or as many labels as vectors were expected.
     """
     if _kind(path) == "npy":
-        return _load_npy(path)
+        vectors = _load_npy(path)
+        return vectors, None if labels is None else _load_labels(Path(labels), len(vectors))
     rows: list[Any] = []
+    classes: list[str] = []
     for document in read_documents(path, field=field):
         if isinstance(document, Refusal):
             raise InputError(f"{document.origin}: {document.reason}")
@@ -75,9 +86,39 @@ def read_embeddings(path: Path, field: str) -> NDArray[Any]:
                 f"the ones before it {rows[0].shape}"
             )
         rows.append(row)
+        if labels is not None:
+            label = value_at(document.source, labels)
+            if not isinstance(label, str | int):
+                raise InputError(
+                    f"{document.origin}: expected a class in {labels}, a string or an integer, "
+                    f"got {label!r}"
+                )
+            classes.append(str(label))
     if not rows:
         raise InputError(f"{path}: no document has a field {field!r}; name another with --field")
-    return np.stack(rows)
+    return np.stack(rows), None if labels is None else np.asarray(classes)
+
+
+def _load_labels(path: Path, n: int) -> NDArray[Any]:
+    if path.suffix == ".npy":
+        try:
+            labels: NDArray[Any] = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path}: not an npy array, or a truncated one ({error})") from error
+    else:
+        labels = np.asarray(_lines(path))
+    if labels.ndim != 1 or len(labels) != n:
+        raise InputError(
+            f"{path}: expected a label for each of the {n} vectors, got shape {labels.shape}"
+        )
+    return labels.astype(str)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from error
 
 
 def count_rows(path: Path) -> int | None:
@@ -118,10 +159,7 @@ def _npy_documents(path: Path, field: str, ids: Path | None) -> Iterator[Documen
     vectors = _load_npy(path)
     names: list[str] | None = None
     if ids is not None:
-        try:
-            names = ids.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{ids}: cannot be read as text ({error})") from error
+        names = _lines(ids)
         if len(names) != len(vectors):
             raise InputError(
                 f"{ids} has {len(names)} lines, and {path.name} has {len(vectors)} vectors; "

@@ -69,7 +69,7 @@ def test_a_cluster_that_is_down_is_exit_code_1():
 def test_bad_specs_and_damaged_models(tmp_path, vectors):
     np.save(tmp_path / "v.npy", vectors[:50])
     for options, words in (
-        (["--bits", "7"], "n_bits"),
+        (["--bits", "2"], "n_bits"),
         (["--model", "itq", "--buckets", "8"], "n_buckets"),
         (["--buckets", "100"], "fewer --buckets"),
     ):

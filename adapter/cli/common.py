@@ -150,7 +150,10 @@ def counting(description: str, total: int | None, unit: str) -> Iterator[Callabl
 
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars for work in stages: gives a function of (stage, done, total)."""
+    """Bars for work in stages: gives a function of (stage, done, total).
+
+    What follows a colon in the stage's name is shown, and does not make it another stage.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -162,10 +165,11 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
     tasks: dict[str, Any] = {}
 
     def show(stage: str, done: int, total: int) -> None:
-        if stage not in tasks:
+        name = stage.partition(":")[0]
+        if name not in tasks:
             progress.start()  # not before: a bar of nothing is an empty line
-            tasks[stage] = progress.add_task(stage, total=total)
-        progress.update(tasks[stage], completed=done)
+            tasks[name] = progress.add_task(stage, total=total)
+        progress.update(tasks[name], completed=done, description=stage)
 
     try:
         yield show

@@ -41,7 +41,11 @@ def index_group() -> None:
     show_default=True,
     help="How the exact rerank runs.",
 )
-@click.option("--plan", type=click.Choice(PLANS), help="Order of the buckets. Default: centroid.")
+@click.option(
+    "--plan",
+    type=click.Choice(PLANS),
+    help="Order of the buckets. Default: learned for a learned model, else centroid.",
+)
 @click.option(
     "--hashing",
     type=click.Choice(get_args(Hashing)),
