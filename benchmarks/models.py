@@ -1,0 +1,181 @@
+"""Hash models against each other: python -m benchmarks.models [--vectors FILE …].
+
+Code ranking on SIFT, GloVe and Fashion-MNIST, triplet hashing with labels, and how networks
+run as ONNX; writes results/models.json and the table of docs/models.md.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from meta4 import HashModel
+from meta4.adapter.cli.common import notes, stages
+from meta4.ingest.sources import read_embeddings
+from meta4.models.embeddings import unit
+from meta4.models.network_graph import network_hash_to_onnx
+from meta4.models.specs import AnySpec, CatalyzerSpec, DtshSpec, NpHashSpec
+from meta4.models.training.figures import training_figures
+from meta4.models.training.fitting import fit_network, network_hash
+from meta4.models.training.options import TrainingOptions
+
+from . import report
+from .baselines.faiss_codes import Codes, itq_codes, lsh_codes
+from .data import (
+    N_QUERIES,
+    SIFT_BASE,
+    SIFT_QUERIES,
+    find,
+    hold_out,
+    load_fashion_mnist,
+    load_glove,
+)
+from .ranking import mean_average_precision, nearest, one_recall_at_10
+
+_BITS = (64, 128)
+_SIFT = "SIFT"
+#: Cells play no part in a code: as few as there can be, in one turn.
+_NO_CELLS: dict[str, Any] = {"n_buckets": 2, "iterations": 1}
+_ENCODED = 20_000
+_COMPARED = 10_000
+#: A bit whose margin is smaller is not defined.
+_UNDEFINED = 1e-5
+
+
+@dataclass(frozen=True)
+class Set:
+    """One set of vectors; `cosine` says by what its nearest are the nearest."""
+
+    name: str
+    base: NDArray[np.float32]
+    queries: NDArray[np.float32]
+    cosine: bool
+
+
+def main() -> None:
+    """Run it all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vectors", type=Path, nargs="*", default=[], help="any others (.npy …)")
+    arguments = parser.parse_args()
+    details: dict[str, Any] = {"ranking": {}}
+    for data in _sets(arguments.vectors):
+        details["ranking"][data.name] = _rank(data)
+    bars = _ranking_bars(details["ranking"][_SIFT]) + _triplets(details) + _runtime(details)
+    path = report.write_results("models", bars, details)
+    print(report.bars_table(bars))
+    print(f"\nwritten to {path.name}")
+
+
+def _sets(files: list[Path]) -> Iterator[Set]:
+    base = np.load(find(SIFT_BASE)).astype(np.float32)
+    queries = np.load(find(SIFT_QUERIES))[:N_QUERIES].astype(np.float32)
+    yield Set(_SIFT, base, queries, cosine=False)
+    glove = load_glove().vectors
+    rows, asked = hold_out(len(glove))
+    yield Set("GloVe", glove[rows], glove[asked], cosine=True)
+    images, others = load_fashion_mnist()
+    yield Set("Fashion-MNIST", images.vectors, others.vectors[:N_QUERIES], cosine=True)
+    for file in files:
+        vectors = np.asarray(read_embeddings(file, "embedding"), dtype=np.float32)
+        rows, asked = hold_out(len(vectors))
+        yield Set(file.stem, vectors[rows], vectors[asked], cosine=True)
+
+
+def _rank(data: Set) -> dict[str, dict[str, float | None]]:
+    """1-recall@10 of every method at every code length."""
+    truth = nearest(data.base, data.queries, cosine=data.cosine)
+    found: dict[str, dict[str, float | None]] = {}
+    for n_bits in _BITS:
+        methods: dict[str, Codes | None] = {
+            "FAISS LSH": lsh_codes(data.base, data.queries, n_bits),
+            "FAISS ITQ": itq_codes(data.base, data.queries, n_bits),
+        }
+        for spec in (
+            CatalyzerSpec(n_bits=n_bits, **_NO_CELLS),
+            NpHashSpec(n_bits=n_bits, **_NO_CELLS),
+        ):
+            model = _fit(spec, data.base)
+            methods[spec.kind] = Codes(model.encode(data.base), model.encode(data.queries))
+        for name, codes in methods.items():
+            score = None if codes is None else one_recall_at_10(codes.base, codes.queries, truth)
+            found.setdefault(name, {})[str(n_bits)] = score
+            notes.print(f"{data.name}, {n_bits} bits, {name}: {score}")
+    return found
+
+
+def _ranking_bars(found: dict[str, Any]) -> list[report.Bar]:
+    def against(theirs: str, n_bits: int, required: float) -> report.Bar:
+        ours, other = found["nphash"][str(n_bits)], found[theirs][str(n_bits)]
+        name = f"1-recall@10 on {_SIFT}, {n_bits} bits: nphash over {theirs}"
+        return report.at_least(name, ours, other, ours / other, required)
+
+    catalyzer, itq = found["catalyzer"]["64"], found["FAISS ITQ"]["64"]
+    nphash = found["nphash"]["64"]
+    between = float(itq < catalyzer < nphash)
+    return [
+        against("FAISS LSH", 64, 1.8),
+        against("FAISS LSH", 128, 1.25),
+        against("FAISS ITQ", 64, 1.45),
+        report.at_least(f"catalyzer between ITQ and nphash on {_SIFT}", catalyzer, itq, between, 1),
+    ]
+
+
+def _triplets(details: dict[str, Any]) -> list[report.Bar]:
+    """DTSH with labels on Fashion-MNIST, 12 bits."""
+    images, others = load_fashion_mnist()
+    model = _fit(DtshSpec(n_bits=12), images.vectors, labels=images.labels)
+    codes = Codes(model.encode(images.vectors), model.encode(others.vectors))
+    itq = itq_codes(images.vectors, others.vectors, 12)
+    assert itq is not None
+    ours, theirs = (
+        mean_average_precision(c.base, images.labels, c.queries, others.labels)
+        for c in (codes, itq)
+    )
+    figures = training_figures(codes.queries, others.labels)
+    details["dtsh"] = {"map": ours, "itq_map": theirs, **figures._asdict()}
+    return [
+        report.at_least("dtsh on Fashion-MNIST, 12 bits: mAP", ours, theirs, ours / theirs, 1.5),
+        report.at_least("dtsh: distinct codes", figures.n_codes, None, figures.n_codes, 10),
+        report.at_most("dtsh: computation", figures.computation, None, figures.computation, 1.3),
+    ]
+
+
+def _runtime(details: dict[str, Any]) -> list[report.Bar]:
+    """ONNX against torch, and encoding speed: NPHash 2 x 1,024 on 100 dimensions, 128 bits."""
+    vectors = load_glove().vectors[:_ENCODED]
+    spec = NpHashSpec(n_bits=128, **_NO_CELLS)
+    with stages() as progress:
+        network = fit_network(vectors, spec, None, TrainingOptions("cpu"), progress)
+        onnx_bytes = network_hash_to_onnx(network_hash(network, vectors, spec, progress))
+    x = vectors[:_COMPARED]
+    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+    bits = session.run(["bits"], {"embedding": x})[0]
+    margins = network.margins(torch.from_numpy(unit(x).astype(np.float32))).numpy()
+    differing = int(((bits != (margins > 0)) & (np.abs(margins) > _UNDEFINED)).sum())
+    model = _fit(spec, vectors)
+    clock = time.perf_counter()
+    model.encode(vectors)
+    rate = len(vectors) / (time.perf_counter() - clock)
+    details["encoded_per_s"] = rate
+    return [
+        report.at_most("bits that differ between ONNX and torch", differing, None, differing, 0),
+        report.at_least(
+            "encode, 100 dims, 2 x 1,024 to 128 bits, vectors/s", rate, None, rate, 1e4
+        ),
+    ]
+
+
+def _fit(spec: AnySpec, vectors: NDArray[np.float32], labels: Any = None) -> HashModel:
+    with stages() as progress:
+        return HashModel.fit(spec, vectors, progress, labels=labels)
+
+
+if __name__ == "__main__":
+    main()
