@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test check format docs bench bench-scale clean
+.PHONY: help setup demo test check format docs bench bench-models bench-scale clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -48,6 +48,10 @@ docs: $(STAMP) ## Write docs/cli.md from the command line
 
 bench: $(STAMP) ## Compare with exact search and HNSW on all 341,479 words (about 30 minutes)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
+
+bench-models: $(TRAIN) ## Compare hash models: code ranking, triplets, ONNX beside torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks.models $(ARGS)
 
 bench-scale: $(STAMP) ## How cost grows: 50,000 to 1,000,000 vectors (over an hour)
 	$(BIN)/python -m benchmarks.scale $(ARGS)
