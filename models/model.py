@@ -1,6 +1,7 @@
 """A hash model at work: fitted, loaded, and run by onnxruntime."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from .embeddings import Embeddings, Progress, as_training_embeddings, no_progres
 from .grid import GridWeights
 from .itq import fit_itq
 from .lsh import fit_lsh
+from .network import Layer, Router
 from .probing import Plan, flip_costs
 from .specs import (
     AnySpec,
@@ -32,9 +34,6 @@ from .training.options import NO_LABELS, TrainingOptions
 
 #: 64 rows by 4,096 cells in float64 are 2 MB, about a core's cache: 16 and 512 were 10% slower.
 _BATCH = 64
-#: A query asks for one output: what others need is not computed.
-_ONLY = onnxruntime.RunOptions()
-_ONLY.only_execute_path_to_fetches = True
 _FITTERS: dict[str, Callable[..., GridWeights]] = {
     "lsh": fit_lsh,
     "itq": fit_itq,
@@ -198,23 +197,32 @@ class HashModel:
             negated: NDArray[np.float32] = -(self.centroids @ query)
             return negated
         if plan == "learned":
-            logits = self._query("bucket_logits", query)
+            logits = self.router.logits(query / np.linalg.norm(query))
             shifted = logits - logits.max()
             costs: NDArray[np.float32] = np.log(np.exp(shifted).sum()) - shifted
             return costs
-        margins = self._query("bucket_margins", query)
-        return flip_costs(margins, self.manifest.buckets_per_document, plan)
-
-    def _query(self, output: str, query: NDArray[np.float32]) -> NDArray[Any]:
-        """One output for one vector, without the rest of the graph."""
-        values: NDArray[Any] = self._session.run([output], {"embedding": query[None]}, _ONLY)[0][0]
-        return values
+        (margins,) = self._session.run(["bucket_margins"], {"embedding": query[None]})
+        return flip_costs(margins[0], self.manifest.buckets_per_document, plan)
 
     @cached_property
     def centroids(self) -> NDArray[np.float32]:
         """(n_buckets, dims) float32 of length 1; zero where no training document fell."""
         centroids: NDArray[np.float32] = self._constants(["centroids"])["centroids"]
         return centroids
+
+    @cached_property
+    def router(self) -> Router:
+        """What tells a query where its neighbours are; of a `learned` model only."""
+        spec = self.manifest.spec
+        assert isinstance(spec, LearnedSpec)
+        numbers = range(len(spec.layers) + 1)
+        names = [f"router_{part}_{i}" for i in numbers for part in ("weight", "bias")]
+        values = list(self._constants(names).values())
+        layers = [
+            Layer(weight, bias, "relu")
+            for weight, bias in zip(values[::2], values[1::2], strict=True)
+        ]
+        return Router(tuple(layers[:-1]), replace(layers[-1], activation="none"))
 
     @cached_property
     def weights(self) -> GridWeights:

@@ -55,12 +55,24 @@ class Router:
     The output layer sees the direction itself beside what the hidden layers make of it.
 
     Attributes:
-        hidden: layers, from dims inputs.
+        hidden: layers with ReLU, from dims inputs.
         output: (n_buckets, dims + last width) weights.
     """
 
     hidden: tuple[Layer, ...]
     output: Layer
+
+    def logits(self, direction: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n_buckets,) float32 logits of one (dims,) direction of length 1.
+
+        In NumPy: for a single query the products are all there is to do.
+        """
+        flow = direction
+        for layer in self.hidden:
+            flow = np.maximum(layer.weight @ flow + layer.bias, 0.0)
+        seen = np.concatenate([direction, flow]) if self.hidden else direction
+        logits: NDArray[np.float32] = self.output.weight @ seen + self.output.bias
+        return logits
 
 
 @dataclass(frozen=True)

@@ -45,15 +45,17 @@ def network_hash_to_onnx(fitted: NetworkHash) -> bytes:
 
 
 def routed_hash_to_onnx(weights: GridWeights, router: Router) -> bytes:
-    """Serialise a linear hash with the output `bucket_logits`, (n, n_buckets) float32."""
+    """Serialise a linear hash, and a router's weights as constant outputs.
+
+    `router_weight_0`, `router_bias_0` and so on, the output layer last. The graph does not run
+    the router: documents are hashed without it.
+    """
     graph = OnnxGraph()
-    unit_x = graph.add("Cast", [add_linear_hash(graph, weights)], to=TensorProto.FLOAT)
-    flow = unit_x
-    for layer in router.hidden:
-        flow = _dense(graph, flow, layer)
-    both = graph.add("Concat", [unit_x, flow], axis=1) if router.hidden else unit_x
-    logits = _dense(graph, both, router.output)
-    graph.output("bucket_logits", logits, TensorProto.FLOAT, (None, weights.n_buckets))
+    add_linear_hash(graph, weights)
+    for i, layer in enumerate((*router.hidden, router.output)):
+        for name, value in (("weight", layer.weight), ("bias", layer.bias)):
+            constant = graph.const(value)
+            graph.output(f"router_{name}_{i}", constant, TensorProto.FLOAT, value.shape)
     return graph.serialise(weights.bucket_rows.shape[1])
 
 

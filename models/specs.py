@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .codes import MAX_BITS, MIN_BITS
 
 Bits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)]
 #: What buckets are made of decides which plans have a meaning.
 BucketKind = Literal["bits", "cells", "routed"]
 
@@ -72,10 +73,7 @@ class TrainedSpec(Spec):
     """What the kinds share that train a network, which takes torch."""
 
     #: Widths of the hidden layers.
-    layers: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)] = (
-        1024,
-        1024,
-    )
+    layers: Widths = (1024, 1024)
     #: Passes over the training data.
     epochs: Annotated[float, Field(gt=0)] = 1.0
     #: Documents in a batch.
@@ -125,10 +123,8 @@ class LearnedSpec(TrainedSpec, CellBucketsSpec):
     bucket_kind = "routed"
 
     kind: Literal["learned"] = "learned"
-    layers: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)] = (
-        512,
-        512,
-    )
+    #: A query multiplies the last one with every bucket: narrow, it is quick.
+    layers: Widths = (512, 128)
     epochs: Annotated[float, Field(gt=0)] = 2.0
     batch: Annotated[int, Field(ge=2)] = 1024
     #: Nearest neighbours that the network learns to find.
@@ -146,11 +142,7 @@ class DtshSpec(CodeNetworkSpec):
 
     kind: Literal["dtsh"] = "dtsh"
     n_bits: Annotated[int, Field(ge=MIN_BITS, le=16)] = 12
-    layers: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)] = (
-        128,
-        64,
-        32,
-    )
+    layers: Widths = (128, 64, 32)
     epochs: Annotated[float, Field(gt=0)] = 4.0
     batch: Annotated[int, Field(ge=2)] = 32
     #: Dropout after the last hidden layers, the very last one's at the end.

@@ -1,7 +1,7 @@
 """The network of a `learned` model: where a query's neighbours are."""
 
 import numpy as np
-import onnxruntime
+import pytest
 import torch
 from test_training import CPU, unit
 
@@ -9,7 +9,7 @@ from meta4 import HashModel
 from meta4.models.cells import fit_cell_buckets
 from meta4.models.judging import documents_looked_into
 from meta4.models.network_graph import routed_hash_to_onnx
-from meta4.models.specs import LearnedSpec
+from meta4.models.specs import LearnedSpec, LshSpec
 from meta4.models.training.router import RouterNetwork, cell_neighbours
 
 LEARNED = LearnedSpec(
@@ -26,17 +26,19 @@ def test_a_router_looks_into_less_than_its_cells_do(vectors):
     assert routed[1] < 0.9 * cells[1]
 
 
-def test_onnx_gives_the_logits_of_the_router(vectors):
+@pytest.mark.parametrize("widths", [(32, 16), (32,), ()])
+def test_a_query_gets_the_logits_of_torch(vectors, widths):
     cells = fit_cell_buckets(vectors[:500], LEARNED, np.random.default_rng(0), lambda *_: None)
     torch.manual_seed(0)
-    network = RouterNetwork(torch.from_numpy(cells.centroids), torch.ones(128), (32, 16))
-    session = onnxruntime.InferenceSession(
-        routed_hash_to_onnx(cells, network.export()), providers=["CPUExecutionProvider"]
-    )
-    (logits,) = session.run(["bucket_logits"], {"embedding": 3 * vectors[:200]})
+    network = RouterNetwork(torch.from_numpy(cells.centroids), torch.ones(128), widths)
+    spec = LEARNED.model_copy(update={"layers": widths})
+    manifest = HashModel.fit(LshSpec(), vectors[:10]).manifest.model_copy(update={"spec": spec})
+    model = HashModel(manifest, routed_hash_to_onnx(cells, network.export()))
     with torch.no_grad():
-        own = network(torch.from_numpy(unit(vectors[:200]).astype(np.float32))).numpy()
-    assert np.allclose(logits, own, atol=1e-3)
+        logits = network(torch.from_numpy(unit(vectors[:20]).astype(np.float32)))
+        expected = -torch.log_softmax(logits, dim=1).numpy()
+    for query, costs in zip(vectors[:20], expected, strict=True):
+        assert np.allclose(model.bucket_costs(3 * query, "learned"), costs, atol=1e-3)
 
 
 def test_neighbours_by_cells_are_nearly_the_exact_ones(vectors):
