@@ -125,7 +125,7 @@ class LearnedSpec(TrainedSpec, CellBucketsSpec):
     kind: Literal["learned"] = "learned"
     #: A query multiplies the last one with every bucket: narrow, it is quick.
     layers: Widths = (512, 128)
-    epochs: Annotated[float, Field(gt=0)] = 2.0
+    epochs: Annotated[float, Field(gt=0)] = 6.0
     batch: Annotated[int, Field(ge=2)] = 1024
     #: Nearest neighbours that the network learns to find.
     n_neighbours: Annotated[int, Field(ge=1)] = 25
