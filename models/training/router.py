@@ -114,7 +114,7 @@ def cell_neighbours(
     """Nearest others of many documents, looked for in the cells about their own.
 
     All queries of one cell look into the same cells, so that one product of matrices answers
-    them all: exact search of 150,000 among 340,000 takes ten times as long.
+    them all: exact search of 150,000 among 340,000 takes several times as long.
 
     Args:
         x: (n, dims) directions of length 1.
