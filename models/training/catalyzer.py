@@ -15,18 +15,13 @@ _POOL = 100_000
 _ROWS = 1024
 
 
-def catalyzer_network(mean: Tensor, spec: CatalyzerSpec) -> HashNetwork:
-    """Two hidden layers with batch norm and ReLU (section 4.1), one output for each bit."""
-    return HashNetwork(mean, spec.layers, spec.n_bits, activation="relu", batch_norm=True)
-
-
 def train_catalyzer(
     network: HashNetwork, x: Tensor, spec: CatalyzerSpec, training: Training, progress: Progress
 ) -> None:
     """Positives from the original space, negatives from the learned one, mined once an epoch.
 
     Args:
-        network: as `catalyzer_network` makes it.
+        network: blocks of dense layer, batch norm and ReLU (section 4.1).
         x: (n, dims) directions of length 1.
         spec: what was chosen.
         training: of this network.

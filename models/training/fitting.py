@@ -13,22 +13,19 @@ from ..embeddings import Embeddings, Progress, unit
 from ..network import NetworkHash
 from ..specs import CatalyzerSpec, DtshSpec, NpHashSpec
 from ..statistics import bucket_means, table_buckets
-from .catalyzer import catalyzer_network, train_catalyzer
+from .catalyzer import train_catalyzer
 from .checks import check_trainable
 from .classes import NOISE, classes_of_clusters, classes_of_labels
 from .dtsh import dtsh_network, train_dtsh
 from .figures import FigureBook
 from .loop import Training, choose_device
 from .networks import HashNetwork
-from .nphash import nphash_network, train_nphash
+from .nphash import train_nphash
 from .options import NO_LABELS, TrainingOptions
 
 AnyNetworkSpec = NpHashSpec | CatalyzerSpec | DtshSpec
-#: What makes a network of a kind that learns without classes, and what trains it.
-_KINDS: dict[str, tuple[Callable[..., HashNetwork], Callable[..., None]]] = {
-    "nphash": (nphash_network, train_nphash),
-    "catalyzer": (catalyzer_network, train_catalyzer),
-}
+#: What trains the kinds that learn without classes.
+_TRAINERS: dict[str, Callable[..., None]] = {"nphash": train_nphash, "catalyzer": train_catalyzer}
 
 
 def fit_network(
@@ -65,10 +62,11 @@ def fit_network(
         train_dtsh(network, x, classes, spec, training, book, progress)
     else:
         x = torch.from_numpy(directions).to(device)
-        make, train = _KINDS[spec.kind]
-        network = make(x.mean(0), spec).to(device)
+        network = HashNetwork(
+            x.mean(0), spec.layers, spec.n_bits, activation="relu", batch_norm=True
+        ).to(device)
         training = Training.of(network, spec, len(x), options, fingerprint(embeddings))
-        train(network, x, spec, training, progress)
+        _TRAINERS[spec.kind](network, x, spec, training, progress)
     return network
 
 

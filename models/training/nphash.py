@@ -11,18 +11,13 @@ from .losses import neural_proxy
 from .networks import HashNetwork
 
 
-def nphash_network(mean: Tensor, spec: NpHashSpec) -> HashNetwork:
-    """Blocks of dense layer, batch norm and ReLU (section 2)."""
-    return HashNetwork(mean, spec.layers, spec.n_bits, activation="relu", batch_norm=True)
-
-
 def train_nphash(
     network: HashNetwork, x: Tensor, spec: NpHashSpec, training: Training, progress: Progress
 ) -> None:
     """Proxies drawn anew at every step (section 4).
 
     Args:
-        network: as `nphash_network` makes it.
+        network: blocks of dense layer, batch norm and ReLU (section 2).
         x: (n, dims) directions of length 1.
         spec: what was chosen.
         training: of this network.
