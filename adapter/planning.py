@@ -13,8 +13,7 @@ from ..models.model import HashModel
 from ..models.probing import Probes, Ranking, bucket_prices, rank_buckets
 
 #: Documents that can be scored in the time that a bucket filter costs by itself, and that each
-#: of its buckets costs (by hand: 0.4 ms and 2.5 µs, against 0.2 µs for each document that a
-#: filter keeps). Saving fewer than these is no saving.
+#: of its buckets costs. Saving fewer than these is no saving.
 FILTER_WORTH, BUCKET_WORTH = 2_000, 12
 #: Turns in which a filter's local selectivity and the prefix settle; each lengthens the prefix.
 _TURNS = 6
