@@ -356,3 +356,17 @@ def wait_for(path):
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("cells", "fitted in one go"), ("learned", "nothing to resume")]
+)
+def test_only_what_is_trained_is_resumed(tmp_path, kind, words):
+    np.save(tmp_path / "x.npy", mixture(n=200)[0])
+    arguments = ["train", tmp_path / "x.npy", "--model", kind, "--buckets", 4, "--resume"]
+    arguments += ["--out", tmp_path / "model", *(["--batch", 32] if kind == "learned" else [])]
+    code = "from meta4.adapter.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr

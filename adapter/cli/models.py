@@ -10,7 +10,7 @@ from ...errors import InputError
 from ...ingest.sources import read_training
 from ...models.artifact import Manifest
 from ...models.model import HashModel
-from ...models.specs import AnySpec
+from ...models.specs import AnySpec, TrainedSpec
 from ...models.training.options import (
     Device,
     TrainingOptions,
@@ -56,7 +56,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     "--buckets",
     "n_buckets",
     type=int,
-    help="Number of cells (cells, nphash, catalyzer). Default: 4096.",
+    help="Number of cells (not lsh, itq, dtsh). Default: 4096.",
 )
 @click.option(
     "--table-bits", "bits_per_table", type=int, help="Bits of a bucket (lsh, itq). Default: 12."
@@ -118,7 +118,7 @@ def train_command(
     """
     given = {key: value for key, value in chosen.items() if value is not None}
     spec = _spec({"kind": kind, "seed": seed, **given})
-    if resume and spec.is_linear:
+    if resume and not isinstance(spec, TrainedSpec):
         raise InputError(f"a {kind} model is fitted in one go; leave --resume out")
     if not resume and out.exists() and any(out.iterdir()):
         raise InputError(
