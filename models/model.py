@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from ..errors import ArtifactError, EmbeddingError, InputError, MissingExtraError
+from ..errors import EmbeddingError, InputError, MissingExtraError
 from .artifact import Manifest, TrainingData, checksum, fingerprint, read_artifact, write_artifact
 from .cells import fit_cells
 from .codes import pack_bits
@@ -21,6 +20,7 @@ from .itq import fit_itq
 from .lsh import fit_lsh
 from .network import Layer, Router
 from .probing import Plan, flip_costs
+from .runtime import open_session, run_in_batches
 from .specs import (
     AnySpec,
     AnyTrainedSpec,
@@ -32,8 +32,6 @@ from .specs import (
 )
 from .training.options import NO_LABELS, TrainingOptions
 
-#: 64 rows by 4,096 cells in float64 are 2 MB, about a core's cache: 16 and 512 were 10% slower.
-_BATCH = 64
 _FITTERS: dict[str, Callable[..., GridWeights]] = {
     "lsh": fit_lsh,
     "itq": fit_itq,
@@ -152,12 +150,7 @@ class HashModel:
             raise EmbeddingError(
                 f"the model hashes embeddings of {self.dims} dimensions, got {embeddings.shape}"
             )
-        bits = np.empty((len(embeddings), self.manifest.n_bits), dtype=bool)
-        buckets = np.empty((len(embeddings), self.manifest.buckets_per_document), dtype=np.int64)
-        for start in range(0, len(embeddings), _BATCH):
-            rows = slice(start, start + _BATCH)
-            batch = np.ascontiguousarray(embeddings[rows], dtype=np.float32)
-            bits[rows], buckets[rows] = self._session.run(["bits", "buckets"], {"embedding": batch})
+        bits, buckets = run_in_batches(self._session, ["bits", "buckets"], embeddings)
         return Hashes(pack_bits(bits), buckets)
 
     def encode(self, embeddings: Embeddings) -> NDArray[np.uint8]:
@@ -255,12 +248,7 @@ class HashModel:
 
     @cached_property
     def _session(self) -> Any:
-        try:
-            return onnxruntime.InferenceSession(self.onnx_bytes, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own classes have no common root but this
-            raise ArtifactError(
-                f"onnxruntime cannot read the model: {error}; train it again"
-            ) from error
+        return open_session(self.onnx_bytes)
 
 
 def _train(
@@ -276,15 +264,14 @@ def _train(
     options = options or TrainingOptions()
     try:
         from .training.fitting import fit_network, network_hash
-        from .training.router import fit_router
+        from .training.router import fit_routed_cells
     except ModuleNotFoundError as error:
         purpose = f"training a {spec.kind} model"
         raise MissingExtraError(str(error.name), "train", purpose) from error
     if isinstance(spec, LearnedSpec):
         if labels is not None:
             raise InputError(NO_LABELS.format(spec.kind))
-        weights = fit_cells(data, spec, progress)
-        router = fit_router(data, weights, spec, options, progress)
+        weights, router = fit_routed_cells(data, spec, options, progress)
         return weights.n_buckets, routed_hash_to_onnx(weights, router)
     network = fit_network(data, spec, labels, options, progress)
     fitted = network_hash(network, data, spec, progress)

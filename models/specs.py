@@ -2,7 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from .codes import MAX_BITS, MIN_BITS
 
@@ -160,6 +161,17 @@ class DtshSpec(CodeNetworkSpec):
     n_clusters: Annotated[int, Field(ge=2)] = 16
     #: DBSCAN's radius, a cosine distance; None takes the knee of the distances to neighbours.
     eps: Annotated[float, Field(gt=0.0, le=2.0)] | None = None
+
+    @field_validator("dropout")
+    @classmethod
+    def _no_more_than_layers(
+        cls, dropout: tuple[float, ...], info: ValidationInfo
+    ) -> tuple[float, ...]:
+        if len(dropout) > (n := len(info.data.get("layers", dropout))):
+            raise PydanticCustomError(
+                "dropout", "give one number for each of the {n} hidden layers at most", {"n": n}
+            )
+        return dropout
 
     @property
     def n_buckets(self) -> int:

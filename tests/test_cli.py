@@ -72,6 +72,8 @@ def test_bad_specs_and_damaged_models(tmp_path, vectors):
         (["--bits", "2"], "n_bits"),
         (["--model", "itq", "--buckets", "8"], "n_buckets"),
         (["--buckets", "100"], "fewer --buckets"),
+        (["--model", "dtsh", "--layers", "8", "--dropout", ".5,.4"], "the 1 hidden layers"),
+        (["--model", "learned", "--buckets", "8", "--batch", "8", "--resume"], "nothing to resume"),
     ):
         done = meta4("train", tmp_path / "v.npy", *options, "--out", tmp_path / "bad")
         assert done.returncode == 2

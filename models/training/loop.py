@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..embeddings import Progress
 from ..specs import TrainedSpec
-from .options import CHECKPOINT, Device, TrainingOptions
+from .options import CHECKPOINT, Device, TrainingOptions, check_resumable
 
 #: Iterations between two looks at the figures, as in the Meta4 paper, and two checkpoints.
 EVERY = 100
@@ -73,8 +73,9 @@ class Training:
         self._optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, n_steps)
         self._checkpoint = None if options.folder is None else options.folder / CHECKPOINT
-        if options.resume:
-            self._resume()
+        check_resumable(options)
+        if options.resume and self._checkpoint is not None:
+            self._resume(self._checkpoint)
 
     @classmethod
     def of(
@@ -141,16 +142,11 @@ class Training:
         self.done += 1
         return value
 
-    def _resume(self) -> None:
-        if self._checkpoint is None or not self._checkpoint.exists():
-            raise InputError(
-                f"nothing to resume: {self._checkpoint or 'a training without a folder'} "
-                f"does not exist; leave --resume out to begin"
-            )
-        state: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
+    def _resume(self, checkpoint: Path) -> None:
+        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
         if state["identity"] != self._identity:
             raise InputError(
-                f"{self._checkpoint} is of a training with another spec or other data; "
+                f"{checkpoint} is of a training with another spec or other data; "
                 f"give the same, or begin anew in another folder with --out"
             )
         self.network.load_state_dict(state["network"])

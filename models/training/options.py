@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...errors import InputError
+
 CHECKPOINT = "checkpoint.pt"
 NO_LABELS = "a {} model learns nothing from labels; leave --labels out"
 Device = Literal["auto", "cpu", "cuda"]
@@ -28,6 +30,20 @@ class TrainingOptions:
 def checkpoint_exists(folder: Path) -> bool:
     """Whether a training was stopped in this folder."""
     return (folder / CHECKPOINT).exists()
+
+
+def check_resumable(options: TrainingOptions) -> None:
+    """Refuse to resume what was not begun.
+
+    Raises:
+        InputError: no checkpoint where one is to be resumed.
+    """
+    if options.resume and (options.folder is None or not checkpoint_exists(options.folder)):
+        where = options.folder and options.folder / CHECKPOINT
+        raise InputError(
+            f"nothing to resume: {where or 'a training without a folder'} does not exist; "
+            f"leave --resume out to begin"
+        )
 
 
 def discard_checkpoint(folder: Path) -> None:

@@ -5,27 +5,27 @@ document being a query once an epoch, as in BLISS (Gupta et al., KDD 2022, secti
 """
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..artifact import fingerprint
+from ..cells import fit_cells
 from ..embeddings import Embeddings, Progress, unit
 from ..grid import GridWeights
 from ..linear_graph import linear_hash_to_onnx
 from ..network import Layer, Router
+from ..runtime import open_session, run_in_batches
 from ..specs import LearnedSpec
 from .checks import check_trainable
 from .loop import Training, choose_device
-from .options import TrainingOptions
+from .options import TrainingOptions, check_resumable
 
 #: Share of the cells, and least number, that a document's neighbours are looked for in.
 _SEARCHED, _LEAST_SEARCHED = 0.05, 50
 #: Queries learned from: neighbours of more cost more time than they teach.
 _MOST_QUERIES = 150_000
-_BATCH = 4096
 #: Scale of the cosines that the output layer begins with.
 _SHARPNESS = 20.0
 
@@ -59,29 +59,28 @@ class RouterNetwork(nn.Module):
         return Router(hidden, Layer(*_arrays(self.output), "none"))
 
 
-def fit_router(
-    embeddings: Embeddings,
-    weights: GridWeights,
-    spec: LearnedSpec,
-    options: TrainingOptions,
-    progress: Progress,
-) -> Router:
-    """Train a router for the cells of `weights`.
+def fit_routed_cells(
+    embeddings: Embeddings, spec: LearnedSpec, options: TrainingOptions, progress: Progress
+) -> tuple[GridWeights, Router]:
+    """Fit cells, and train a router for them.
 
     Args:
         embeddings: (n, dims) float32, the documents.
-        weights: their cells.
         spec: what was chosen.
         options: how it is trained.
         progress: called with (stage, done, total).
 
     Raises:
-        InputError: data that it cannot be trained with.
+        InputError: data that it cannot be trained with, no GPU where one was asked for, or
+            nothing to resume.
     """
     check_trainable(embeddings, spec)
+    check_resumable(options)
     device = choose_device(options.device)
+    weights = fit_cells(embeddings, spec, progress)
     directions = unit(embeddings).astype(np.float32)
-    cells = _cells_of(embeddings, weights, progress)
+    session = open_session(linear_hash_to_onnx(weights))
+    (cells,) = run_in_batches(session, ["buckets"], embeddings, progress)
     rng = np.random.default_rng(spec.seed)
     queries = rng.permutation(len(directions))[:_MOST_QUERIES]
     neighbours = cell_neighbours(directions, cells, queries, weights, spec.n_neighbours, progress)
@@ -100,7 +99,7 @@ def fit_router(
         return -expected.gather(1, targets[rows]).mean()
 
     training.run(step, progress)
-    return network.export()
+    return weights, network.export()
 
 
 def cell_neighbours(
@@ -146,23 +145,6 @@ def cell_neighbours(
             found[rows] = pool[best]
         progress("neighbours", cell + 1, n_cells)
     return found
-
-
-def _cells_of(
-    embeddings: Embeddings, weights: GridWeights, progress: Progress
-) -> NDArray[np.int64]:
-    session = onnxruntime.InferenceSession(
-        linear_hash_to_onnx(weights), providers=["CPUExecutionProvider"]
-    )
-    cells = []
-    for start in range(0, len(embeddings), _BATCH):
-        batch = np.ascontiguousarray(embeddings[start : start + _BATCH], dtype=np.float32)
-        cells += [
-            session.run(["buckets"], {"embedding": batch[i : i + 64]})[0]
-            for i in range(0, len(batch), 64)
-        ]
-        progress("hashing", min(start + _BATCH, len(embeddings)), len(embeddings))
-    return np.concatenate(cells)
 
 
 def _grouped(ids: NDArray[np.int64], n: int) -> list[NDArray[np.intp]]:
