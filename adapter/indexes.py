@@ -7,7 +7,7 @@ from ..ingest.pipeline import check_pipeline_fits, pipeline_body
 from ..mappings.fields import ROOT, HashedField
 from ..mappings.spec import Hashing, IndexSpec, ModelRef, Strategy
 from ..models.model import HashModel
-from ..models.probing import Plan, check_plan
+from ..models.probing import Plan, check_plan, default_plan
 from .catalog import read_directory, read_spec
 from .engines.opensearch import OpenSearchEngine
 
@@ -54,7 +54,7 @@ def create_index(
         RefusedError: the server cannot hold such an index, or said no.
     """
     HashedField(field, model.manifest.n_bits)
-    plan = plan or ("learned" if model.bucket_kind == "routed" else "centroid")
+    plan = plan or default_plan(model.bucket_kind)
     check_plan(plan, model.bucket_kind)
     if hashing == "server":
         check_pipeline_fits(model)

@@ -103,6 +103,11 @@ class Ranking:
         return Probes(buckets, int(self.cumulated[n - 1]) if n else 0)
 
 
+def default_plan(bucket_kind: BucketKind) -> Plan:
+    """The plan that looks into the fewest documents."""
+    return "learned" if bucket_kind == "routed" else "centroid"
+
+
 def check_plan(plan: Plan, bucket_kind: BucketKind) -> None:
     """Refuse a plan that the model's buckets have no meaning for.
 

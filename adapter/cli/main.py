@@ -11,9 +11,10 @@ from ...errors import Meta4Error
 from .demo import demo_command
 from .documents import ingest_command
 from .indexes import index_group
-from .models import model_group, train_command
+from .models import model_group
 from .node import node_group
 from .queries import analogy_command, eval_command, explain_command, similar_command
+from .training import train_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

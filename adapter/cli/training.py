@@ -1,0 +1,209 @@
+"""`meta4 train`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from ...errors import InputError
+from ...ingest.sources import read_training
+from ...models.attempts import COLUMNS, PLOT_FILE, draw_attempts, explain, write_attempts
+from ...models.auto import Aim, find_model
+from ...models.model import HashModel
+from ...models.specs import AnySpec, TrainedSpec
+from ...models.training.options import (
+    Device,
+    TrainingOptions,
+    checkpoint_exists,
+    discard_checkpoint,
+)
+from .common import json_option, notes, print_json, print_table, stages
+from .models import show_manifest
+
+_SPEC: TypeAdapter[AnySpec] = TypeAdapter(AnySpec)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        try:
+            return tuple(self._kind(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"expected numbers with commas between them, got {value!r}", param, ctx)
+
+
+@click.command("train")
+@click.argument("vectors", type=_FILE)
+@click.option(
+    "--model",
+    "kind",
+    type=click.Choice(["lsh", "itq", "cells", "learned", "nphash", "catalyzer", "dtsh"]),
+    help="Kind of hash model. Default: cells.",
+)
+@click.option(
+    "--auto", is_flag=True, help="Try kinds, bits, buckets and layers, and keep the best."
+)
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Time for --auto. Default: 20."
+)
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Recall at which --auto counts the documents looked into. Default: 0.95.",
+)
+@click.option(
+    "--k", type=click.IntRange(1), help="Neighbours which that recall is of. Default: 25."
+)
+@click.option("--out", type=_FOLDER, required=True, help="Folder for the model.")
+@click.option("--bits", "n_bits", type=int, help="Length of the code. Default: 64; dtsh: 12.")
+@click.option(
+    "--buckets",
+    "n_buckets",
+    type=int,
+    help="Number of cells (not lsh, itq, dtsh). Default: 4096.",
+)
+@click.option(
+    "--table-bits", "bits_per_table", type=int, help="Bits of a bucket (lsh, itq). Default: 12."
+)
+@click.option("--tables", "n_tables", type=int, help="Number of tables (lsh, itq). Default: 1.")
+@click.option("--layers", type=_Numbers(int), help="Widths of hidden layers, as in 1024,1024.")
+@click.option("--epochs", type=float, help="Passes over the data; 0.5 is half of it.")
+@click.option("--batch", type=int, help="Vectors in a batch.")
+@click.option("--rate", type=float, help="Highest learning rate. Default: 0.001; dtsh: 0.003.")
+@click.option(
+    "--labels",
+    help="Field of the classes to learn from (dtsh); for .npy a file, .npy or one a line.",
+)
+@click.option(
+    "--clusters",
+    type=click.Choice(["dbscan", "hdbscan", "kmeans"]),
+    help="How classes are found without labels (dtsh). Default: dbscan.",
+)
+@click.option("--n-clusters", type=int, help="Classes that kmeans makes (dtsh). Default: 16.")
+@click.option("--eps", type=float, help="Radius of dbscan, a cosine distance (dtsh).")
+@click.option(
+    "--output",
+    type=click.Choice(["tanh", "sigmoid", "none"]),
+    help="Activation of the last layer (dtsh). Default: none.",
+)
+@click.option("--dropout", type=_Numbers(float), help="After the last hidden layers, as in .5,.4.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where a network is trained; auto takes a GPU where there is one.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The same seed, the same model."
+)
+@click.option(
+    "--field", default="embedding", show_default=True, help="Vector field of NDJSON and Parquet."
+)
+@json_option
+def train_command(
+    vectors: Path,
+    kind: str | None,
+    out: Path,
+    auto: bool,
+    minutes: float | None,
+    recall: float | None,
+    k: int | None,
+    labels: str | None,
+    device: Device,
+    resume: bool,
+    seed: int,
+    field: str,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Fit a hash model on VECTORS (.npy, .parquet or .ndjson).
+
+    Example: meta4 train vectors.npy --model cells --buckets 4096 --bits 256 --out words-model
+
+    Example: meta4 train images.ndjson --model dtsh --labels class --bits 7 --out image-model
+
+    Example: meta4 train vectors.npy --auto --minutes 20 --recall 0.95 --out best-model
+    """
+    given = {key: value for key, value in chosen.items() if value is not None}
+    aim: dict[str, Any] = {
+        key: value
+        for key, value in {"minutes": minutes, "recall": recall, "k": k}.items()
+        if value is not None
+    }
+    if auto and (kind or given or resume):
+        raise InputError(
+            "--auto chooses the model and all that belongs to it; leave --model, --resume and "
+            "their options out, or leave --auto out"
+        )
+    if aim and not auto:
+        raise InputError(f"--{next(iter(aim))} belongs to --auto; leave it out, or give --auto")
+    spec = None if auto else _spec({"kind": kind or "cells", "seed": seed, **given})
+    if resume and not isinstance(spec, TrainedSpec):
+        raise InputError(f"a {kind or 'cells'} model is fitted in one go; leave --resume out")
+    if not resume and out.exists() and any(out.iterdir()):
+        raise InputError(
+            f"{out} is not empty; name a new folder with --out, or go on with --resume "
+            f"if a training was stopped there"
+        )
+    data, classes = read_training(vectors, field, labels)
+    if spec is None:
+        _search(data, classes, Aim(seed=seed, device=device, **aim), out, as_json)
+    else:
+        _fit(spec, data, classes, TrainingOptions(device, out, resume), out, as_json)
+
+
+def _fit(
+    spec: AnySpec, data: Any, classes: Any, options: TrainingOptions, out: Path, as_json: bool
+) -> None:
+    try:
+        with stages() as progress:
+            model = HashModel.fit(spec, data, progress, labels=classes, options=options)
+    except KeyboardInterrupt:
+        if checkpoint_exists(out):
+            notes.print(f"The state is kept in {out}; the same command with --resume goes on.")
+        raise
+    model.save(out)
+    discard_checkpoint(out)
+    show_manifest(model.manifest, as_json, folder=str(out))
+
+
+def _search(data: Any, classes: Any, aim: Aim, out: Path, as_json: bool) -> None:
+    with stages() as progress:
+        found = find_model(data, aim, progress, labels=classes)
+    found.model.save(out)
+    write_attempts(found.attempts, out)
+    draw_attempts(found.attempts, found.chosen, aim.recall, out)
+    reasons = explain(found.attempts, found.chosen, aim.recall)
+    if as_json:
+        attempts = [dict(zip(COLUMNS, attempt.row, strict=True)) for attempt in found.attempts]
+        manifest = found.model.manifest.model_dump(mode="json")
+        print_json({"folder": str(out), "reasons": reasons, "attempts": attempts} | manifest)
+        return
+    rows = sorted(found.attempts, key=lambda attempt: (attempt.n, attempt.looked_into))
+    print_table(COLUMNS, [attempt.row for attempt in rows])
+    for reason in reasons:
+        click.echo(reason)
+    click.echo(f"Drawn in {out / PLOT_FILE}.")
+    show_manifest(found.model.manifest, as_json=False, folder=str(out))
+
+
+def _spec(values: dict[str, Any]) -> AnySpec:
+    try:
+        return _SPEC.validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(
+            f"a {values['kind']} model cannot have {first['loc'][-1]}: {first['msg']}, "
+            f"got {first.get('input')!r}"
+        ) from error
