@@ -82,18 +82,18 @@ def test_a_batch_of_one_class_has_no_triplets_and_a_gradient():
 
 def test_neural_proxy_is_the_slow_divergence():
     rng = np.random.default_rng(1)
-    query, proxies = unit(rng.standard_normal((3, 6))), unit(rng.standard_normal((12, 6)))
-    f, g = np.tanh(rng.standard_normal((3, 8))), np.tanh(rng.standard_normal((12, 8)))
+    proxies = unit(rng.standard_normal((12, 6)))
+    codes = np.tanh(rng.standard_normal((12, 8)))
     slow = []
     for row in range(3):
-        cosines = proxies @ query[row]
-        best = np.argsort(-cosines)[:5]
-        hamming = g[best] @ f[row] / 16 + 0.5
+        cosines = proxies @ proxies[row]
+        best = [other for other in np.argsort(-cosines) if other != row][:5]
+        hamming = codes[best] @ codes[row] / 16 + 0.5
         p, q = np.exp(cosines[best] / 0.2), np.exp(hamming / 0.2)
         p, q = p / p.sum(), q / q.sum()
         slow.append((p * np.log(p / q)).sum())
-    tensors = [torch.tensor(value) for value in (query, proxies, f, g)]
-    fast = neural_proxy(*tensors, k=5, temperature=0.2)
+    tensors = [torch.tensor(value) for value in (proxies, codes)]
+    fast = neural_proxy(*tensors, n_queries=3, k=5, temperature=0.2)
     assert float(fast) == pytest.approx(np.mean(slow))
 
 

@@ -34,13 +34,7 @@ def triplet_likelihood(
 
 
 def neural_proxy(
-    query: Tensor,
-    proxies: Tensor,
-    query_codes: Tensor,
-    proxy_codes: Tensor,
-    *,
-    k: int,
-    temperature: float,
+    proxies: Tensor, codes: Tensor, *, n_queries: int, k: int, temperature: float
 ) -> Tensor:
     """KL between similarities of embeddings and of codes (NPHash, section 3).
 
@@ -48,17 +42,19 @@ def neural_proxy(
     Hamming similarity <f, f'> / (2 n_bits) + 1/2. The paper prints no temperature.
 
     Args:
-        query: (n, dims) of length 1.
         proxies: (m, dims) of length 1.
-        query_codes: (n, n_bits) in (-1, 1).
-        proxy_codes: (m, n_bits) in (-1, 1).
+        codes: (m, n_bits) in (-1, 1), theirs.
+        n_queries: the first so many are compared with the others.
         k: proxies compared with, the nearest.
         temperature: under both softmaxes.
     """
-    cosine, nearest = (query @ proxies.T).topk(k, dim=1)
-    n_bits = query_codes.shape[1]
-    inner = (proxy_codes[nearest] @ query_codes[:, :, None])[:, :, 0]
-    hamming = inner / (2 * n_bits) + 0.5
+    cosines = proxies[:n_queries] @ proxies.T
+    own = torch.arange(len(cosines), device=cosines.device)
+    cosines[own, own] = -2.0
+    cosine, nearest = cosines.topk(k, dim=1)
+    # All products, of which few are wanted, take less time than gathering the codes for those.
+    inner = (codes[:n_queries] @ codes.T).gather(1, nearest)
+    hamming = inner / (2 * codes.shape[1]) + 0.5
     target = functional.log_softmax(cosine / temperature, dim=1)
     found = functional.log_softmax(hamming / temperature, dim=1)
     divergence: Tensor = functional.kl_div(found, target, reduction="batchmean", log_target=True)

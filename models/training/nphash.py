@@ -1,4 +1,10 @@
-"""NPHash (Idelson, "Hamming space locality preserving neural hashing", 2020)."""
+"""NPHash (Idelson, "Hamming space locality preserving neural hashing", 2020).
+
+The paper compares a batch of queries with 10,000 proxies, drawn apart from it. Here the queries
+are among the proxies: passing the proxies through the network is what a step costs, and so every
+one of them can be a query as well. With 2,048 of them and their 20 nearest, the same share as the
+paper's 100 of 10,000, a step takes a fifth of the time.
+"""
 
 import torch
 from torch import Tensor
@@ -23,21 +29,20 @@ def train_nphash(
         training: of this network.
         progress: see `Training.run`.
     """
-    beta = spec.n_bits**0.5
-    n_proxies = min(spec.n_proxies, len(x))
-    k = min(spec.k, n_proxies)
-    centred = network.centre(x)
+    n_proxies = min(max(spec.batch, spec.n_proxies), len(x))
+    k = min(spec.k, n_proxies - 1)
 
     def step(generator: torch.Generator) -> Tensor:
-        rows = torch.randint(len(x), (spec.batch,), generator=generator)
-        proxies = torch.randperm(len(x), generator=generator)[:n_proxies]
-        margins = network(x[torch.cat([rows, proxies])])
-        relaxed = torch.tanh(beta * functional.normalize(margins))
+        # A tanh that grows steeper leaves less for the sign to change: HashNet's continuation
+        # (Cao et al., ICCV 2017), from which the paper takes the tanh itself.
+        steeper = 1.0 + (spec.steepening - 1.0) * training.share
+        rows = torch.randperm(len(x), generator=generator)[:n_proxies]
+        margins = network(x[rows])
+        relaxed = torch.tanh(steeper * spec.n_bits**0.5 * functional.normalize(margins))
         return neural_proxy(
-            centred[rows],
-            centred[proxies],
-            relaxed[: spec.batch],
-            relaxed[spec.batch :],
+            network.centre(x[rows]),
+            relaxed,
+            n_queries=spec.batch,
             k=k,
             temperature=spec.temperature,
         )
