@@ -73,10 +73,9 @@ def explain(attempts: Sequence[Attempt], chosen: Attempt, recall: float) -> list
             f"{chosen.seconds:,.0f} s."
         )
     judged = {attempt.spec.kind for attempt in (chosen, *others)}
-    if behind := sorted({attempt.spec.kind for attempt in attempts} - judged):
-        lines.append(
-            f"Behind on a part of the vectors, or out of time on all: {', '.join(behind)}."
-        )
+    for kind in dict.fromkeys(attempt.spec.kind for attempt in attempts):
+        if kind not in judged:
+            lines.append(_not_on_all(kind, attempts, chosen))
     return lines
 
 
@@ -115,9 +114,23 @@ def draw_attempts(
             ring = {"s": 240, "facecolors": "none", "edgecolors": "black", "label": "chosen"}
             axes.scatter([chosen.seconds], [100 * chosen.looked_into], **ring)
         axes.set(title=f"fitted on {n:,} vectors", xlabel="seconds", xscale="log", yscale="log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     panels[0].set_ylabel(f"documents looked into, %, at recall {recall:g}")
     picture.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper")
     picture.savefig(folder / PLOT_FILE, dpi=110)
+
+
+def _not_on_all(kind: str, attempts: Sequence[Attempt], chosen: Attempt) -> str:
+    """How the best of a kind did on a part of the vectors, beside the chosen one on that part."""
+    own = [a for a in attempts if a.spec.kind == kind and not a.fault]
+    if not own:
+        return f"{kind}: came to no judgement."
+    n = max(attempt.n for attempt in own)
+    best = min((a for a in own if a.n == n), key=lambda attempt: attempt.looked_into)
+    beside = [a.looked_into for a in attempts if a.n == n and a.spec == chosen.spec and not a.fault]
+    against = f", the chosen one {beside[0]:.2%}" if beside else ""
+    return f"{describe(best.spec)}: on {n:,} vectors looks into {best.looked_into:.2%}{against}."
 
 
 def _layers(spec: AnySpec) -> str:
