@@ -98,6 +98,7 @@ def draw_attempts(
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator
     except ImportError as error:
         raise MissingExtraError("matplotlib", "train", "drawing what was tried") from error
     judged = [attempt for attempt in attempts if math.isfinite(attempt.looked_into)]
@@ -115,6 +116,7 @@ def draw_attempts(
             axes.scatter([chosen.seconds], [100 * chosen.looked_into], **ring)
         axes.set(title=f"fitted on {n:,} vectors", xlabel="seconds", xscale="log", yscale="log")
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.yaxis.set_minor_formatter("{x:g}")
     panels[0].set_ylabel(f"documents looked into, %, at recall {recall:g}")
     picture.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper")
