@@ -27,10 +27,12 @@ from .specs import (
     BitBucketsSpec,
     BucketKind,
     CellBucketsSpec,
+    DtshSpec,
     LearnedSpec,
     TrainedSpec,
 )
-from .training.options import NO_LABELS, TrainingOptions
+from .training.checks import check_trainable
+from .training.options import TrainingOptions, check_resumable
 
 _FITTERS: dict[str, Callable[..., GridWeights]] = {
     "lsh": fit_lsh,
@@ -86,9 +88,9 @@ class HashModel:
         from .linear_graph import linear_hash_to_onnx
 
         data = as_training_embeddings(embeddings)
+        if labels is not None and not isinstance(spec, DtshSpec):
+            raise InputError(f"a {spec.kind} model learns nothing from labels; leave --labels out")
         if not isinstance(spec, TrainedSpec):
-            if labels is not None:
-                raise InputError(NO_LABELS.format(spec.kind))
             weights = _FITTERS[spec.kind](data, spec, progress)
             n_buckets, onnx_bytes = weights.n_buckets, linear_hash_to_onnx(weights)
         else:
@@ -262,6 +264,9 @@ def _train(
     from .network_graph import network_hash_to_onnx, routed_hash_to_onnx
 
     options = options or TrainingOptions()
+    # Before cells or clusters are looked for, which takes minutes.
+    check_trainable(data, spec)
+    check_resumable(options)
     try:
         from .training.fitting import fit_network, network_hash
         from .training.router import fit_routed_cells
@@ -269,8 +274,6 @@ def _train(
         purpose = f"training a {spec.kind} model"
         raise MissingExtraError(str(error.name), "train", purpose) from error
     if isinstance(spec, LearnedSpec):
-        if labels is not None:
-            raise InputError(NO_LABELS.format(spec.kind))
         weights, router = fit_routed_cells(data, spec, options, progress)
         return weights.n_buckets, routed_hash_to_onnx(weights, router)
     network = fit_network(data, spec, labels, options, progress)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...errors import InputError
 from ..artifact import fingerprint
 from ..cells import fit_cell_buckets
 from ..embeddings import Embeddings, Progress, unit
@@ -14,14 +13,13 @@ from ..network import NetworkHash
 from ..specs import CatalyzerSpec, DtshSpec, NpHashSpec
 from ..statistics import bucket_means, table_buckets
 from .catalyzer import train_catalyzer
-from .checks import check_trainable
 from .classes import NOISE, classes_of_clusters, classes_of_labels
 from .dtsh import dtsh_network, train_dtsh
 from .figures import FigureBook
 from .loop import Training, choose_device
 from .networks import HashNetwork
 from .nphash import train_nphash
-from .options import NO_LABELS, TrainingOptions
+from .options import TrainingOptions
 
 AnyNetworkSpec = NpHashSpec | CatalyzerSpec | DtshSpec
 #: What trains the kinds that learn without classes.
@@ -38,12 +36,9 @@ def fit_network(
     """Train a network of the spec's kind.
 
     Raises:
-        InputError: data or labels that it cannot be trained with, no GPU where one was asked
-            for, nothing to resume, or a loss that is no number.
+        InputError: labels that it cannot be trained with, no GPU where one was asked for, a
+            checkpoint of another training, or a loss that is no number.
     """
-    check_trainable(embeddings, spec)
-    if labels is not None and not isinstance(spec, DtshSpec):
-        raise InputError(NO_LABELS.format(spec.kind))
     device = choose_device(options.device)
     directions = unit(embeddings).astype(np.float32)
     torch.manual_seed(spec.seed)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..embeddings import Progress
 from ..specs import TrainedSpec
-from .options import CHECKPOINT, Device, TrainingOptions, check_resumable
+from .options import CHECKPOINT, Device, TrainingOptions
 
 #: Iterations between two looks at the figures, as in the Meta4 paper, and two checkpoints.
 EVERY = 100
@@ -52,7 +52,7 @@ class Training:
         identity: what a checkpoint must have been made with to be resumed.
 
     Raises:
-        InputError: nothing to resume, or a checkpoint of another training.
+        InputError: a checkpoint of another training.
     """
 
     def __init__(
@@ -73,7 +73,6 @@ class Training:
         self._optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, n_steps)
         self._checkpoint = None if options.folder is None else options.folder / CHECKPOINT
-        check_resumable(options)
         if options.resume and self._checkpoint is not None:
             self._resume(self._checkpoint)
 

@@ -52,7 +52,6 @@ def neural_proxy(
     own = torch.arange(len(cosines), device=cosines.device)
     cosines[own, own] = -2.0
     cosine, nearest = cosines.topk(k, dim=1)
-    # All products, of which few are wanted, take less time than gathering the codes for those.
     inner = (codes[:n_queries] @ codes.T).gather(1, nearest)
     hamming = inner / (2 * codes.shape[1]) + 0.5
     target = functional.log_softmax(cosine / temperature, dim=1)

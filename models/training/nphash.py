@@ -2,8 +2,8 @@
 
 The paper compares a batch of queries with 10,000 proxies, drawn apart from it. Here the queries
 are among the proxies: passing the proxies through the network is what a step costs, and so every
-one of them can be a query as well. With 2,048 of them and their 20 nearest, the same share as the
-paper's 100 of 10,000, a step takes a fifth of the time.
+one of them can be a query as well, of 2,048 with their 20 nearest: the share that 100 of 10,000
+are.
 """
 
 import torch

@@ -7,7 +7,6 @@ from typing import Literal
 from ...errors import InputError
 
 CHECKPOINT = "checkpoint.pt"
-NO_LABELS = "a {} model learns nothing from labels; leave --labels out"
 Device = Literal["auto", "cpu", "cuda"]
 
 
