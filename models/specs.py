@@ -93,17 +93,17 @@ class NpHashSpec(CodeNetworkSpec, CellBucketsSpec):
     """Neural proxy hash (Idelson, "Hamming space locality preserving neural hashing", 2020)."""
 
     kind: Literal["nphash"] = "nphash"
-    epochs: Annotated[float, Field(gt=0)] = 3.0
+    epochs: Annotated[float, Field(gt=0)] = 6.0
     #: Documents whose similarities to proxies are compared, in a step.
     batch: Annotated[int, Field(ge=3)] = 2048
     #: Documents drawn as proxies for each step, the batch among them; no fewer than it.
     n_proxies: Annotated[int, Field(ge=2)] = 2048
     #: True nearest proxies whose similarities are compared. The paper's 100 of 10,000.
     k: Annotated[int, Field(ge=2)] = 20
-    #: Under both softmaxes. The paper prints none, which is 1.
-    temperature: Annotated[float, Field(gt=0)] = 0.1
-    #: How many times steeper than the paper's sqrt(n_bits) the tanh is at the end.
-    steepening: Annotated[float, Field(ge=1.0)] = 2.0
+    #: Under both softmaxes, of similarities in standard deviations.
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+    #: β of the tanh as a multiple of the paper's sqrt(n_bits).
+    steepness: Annotated[float, Field(gt=0)] = 0.5
     rate: Annotated[float, Field(gt=0)] = 2e-3
 
 

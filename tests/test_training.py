@@ -20,7 +20,12 @@ from meta4.models.network_graph import network_hash_to_onnx
 from meta4.models.specs import CatalyzerSpec, DtshSpec, LshSpec, NpHashSpec
 from meta4.models.training.classes import NOISE, classes_of_clusters
 from meta4.models.training.figures import CSV_FILE, PLOT_FILE, training_figures
-from meta4.models.training.losses import neural_proxy, spreading, triplet_likelihood
+from meta4.models.training.losses import (
+    neural_proxy,
+    spreading,
+    straight_through_signs,
+    triplet_likelihood,
+)
 from meta4.models.training.networks import HashNetwork
 from meta4.models.training.options import CHECKPOINT, TrainingOptions
 
@@ -84,17 +89,30 @@ def test_neural_proxy_is_the_slow_divergence():
     rng = np.random.default_rng(1)
     proxies = unit(rng.standard_normal((12, 6)))
     codes = np.tanh(rng.standard_normal((12, 8)))
+
+    def softmax(similarities):
+        exponentials = np.exp(similarities / similarities.std() / 0.7)
+        return exponentials / exponentials.sum()
+
     slow = []
     for row in range(3):
         cosines = proxies @ proxies[row]
         best = [other for other in np.argsort(-cosines) if other != row][:5]
         hamming = codes[best] @ codes[row] / 16 + 0.5
-        p, q = np.exp(cosines[best] / 0.2), np.exp(hamming / 0.2)
-        p, q = p / p.sum(), q / q.sum()
+        p, q = softmax(cosines[best]), softmax(hamming)
         slow.append((p * np.log(p / q)).sum())
     tensors = [torch.tensor(value) for value in (proxies, codes)]
-    fast = neural_proxy(*tensors, n_queries=3, k=5, temperature=0.2)
-    assert float(fast) == pytest.approx(np.mean(slow))
+    fast = neural_proxy(*tensors, n_queries=3, k=5, temperature=0.7)
+    assert float(fast) == pytest.approx(np.mean(slow), rel=1e-3)
+
+
+def test_signs_have_the_gradient_of_tanh():
+    numbers = torch.tensor([-2.0, -0.1, 0.3], requires_grad=True)
+    signs = straight_through_signs(numbers, 3.0)
+    signs.sum().backward()
+    assert signs.tolist() == [-1, -1, 1]
+    expected = 3 * (1 - np.tanh(3 * numbers.detach().numpy()) ** 2)
+    np.testing.assert_allclose(numbers.grad, expected, rtol=1e-5)
 
 
 def test_spreading_is_the_slow_sum():

@@ -90,11 +90,6 @@ class Training:
             identity=f"{spec.model_dump_json()} {data}",
         )
 
-    @property
-    def share(self) -> float:
-        """Share of the steps that are done, in [0, 1]."""
-        return self.done / self._n_steps
-
     def run(self, step: Step, progress: Progress, look: Look = say_loss) -> None:
         """Take the steps that are left.
 

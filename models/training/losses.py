@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+#: Of similarities that are all the same.
+_LEAST_VARIANCE = 1e-6
+
 
 def triplet_likelihood(
     codes: Tensor, labels: Tensor, *, margin: float, quantisation: float
@@ -39,11 +42,14 @@ def neural_proxy(
     """KL between similarities of embeddings and of codes (NPHash, section 3).
 
     p_i is a softmax over the true k nearest proxies of the cosine, q_i one of the normalised
-    Hamming similarity <f, f'> / (2 n_bits) + 1/2. The paper prints no temperature.
+    Hamming similarity <f, f'> / (2 n_bits) + 1/2. As the paper prints it, codes must give
+    differences as large as those of cosines. But it is by their order that codes are searched, so
+    both are first brought to mean 0 and deviation 1 among the k, as distillation does with
+    logits (Sun et al., "Logit standardization in knowledge distillation", CVPR 2024).
 
     Args:
         proxies: (m, dims) of length 1.
-        codes: (m, n_bits) in (-1, 1), theirs.
+        codes: (m, n_bits) in [-1, 1], theirs.
         n_queries: the first so many are compared with the others.
         k: proxies compared with, the nearest.
         temperature: under both softmaxes.
@@ -54,10 +60,21 @@ def neural_proxy(
     cosine, nearest = cosines.topk(k, dim=1)
     inner = (codes[:n_queries] @ codes.T).gather(1, nearest)
     hamming = inner / (2 * codes.shape[1]) + 0.5
-    target = functional.log_softmax(cosine / temperature, dim=1)
-    found = functional.log_softmax(hamming / temperature, dim=1)
+    target = functional.log_softmax(_standardised(cosine) / temperature, dim=1)
+    found = functional.log_softmax(_standardised(hamming) / temperature, dim=1)
     divergence: Tensor = functional.kl_div(found, target, reduction="batchmean", log_target=True)
     return divergence
+
+
+def straight_through_signs(numbers: Tensor, beta: float) -> Tensor:
+    """Signs whose gradient is that of tanh(beta x) (Bengio, Léonard & Courville, 2013)."""
+    relaxed = torch.tanh(beta * numbers)
+    return relaxed + (numbers.sign() - relaxed).detach()
+
+
+def _standardised(similarities: Tensor) -> Tensor:
+    centred = similarities - similarities.mean(dim=1, keepdim=True)
+    return centred / (centred.square().mean(dim=1, keepdim=True) + _LEAST_VARIANCE).sqrt()
 
 
 def spreading(anchors: Tensor, positives: Tensor, negatives: Tensor, *, weight: float) -> Tensor:
