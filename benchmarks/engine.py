@@ -50,7 +50,7 @@ def main() -> None:
     details["server"] = f"OpenSearch {VERSION}"
     path = report.write_results("engine", bars, details)
     table = report.bars_table(bars)
-    report.put_into_readme("engine", table)
+    report.put_into(report.README, "engine", table)
     print(table)
     print(f"\nwritten to {path.name} and the README")
 

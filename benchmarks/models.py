@@ -75,8 +75,11 @@ def main() -> None:
     bars += _routing(details) + _runtime(details)
     details["paper"] = paper_settings()
     path = report.write_results("models", bars, details)
-    print(report.bars_table(bars))
-    print(f"\nwritten to {path.name}")
+    tables = _ranking_table(details["ranking"]), report.bars_table(bars), _paper_table(details)
+    for section, table in zip(("ranking", "bars", "paper"), tables, strict=True):
+        report.put_into(report.MODELS, section, table)
+        print(f"{table}\n")
+    print(f"written to {path.name} and docs/{report.MODELS.name}")
 
 
 def _sets(files: list[Path]) -> Iterator[Set]:
@@ -202,6 +205,37 @@ def _runtime(details: dict[str, Any]) -> list[report.Bar]:
             "encode, 100 dims, 2 x 1,024 to 128 bits, vectors/s", rate, None, rate, 1e4
         ),
     ]
+
+
+def _ranking_table(found: dict[str, Any]) -> str:
+    """1-recall@10, a row for each method, a column for each set and code length."""
+    columns = [(name, str(n_bits)) for name in found for n_bits in _BITS]
+    lines = [
+        "| 1-recall@10 | "
+        + " | ".join(f"{name}, {n_bits} bits" for name, n_bits in columns)
+        + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for method in found[_SIFT]:
+        scores = [found[name][method][n_bits] for name, n_bits in columns]
+        cells = ["" if score is None else f"{score:.1%}" for score in scores]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _paper_table(details: dict[str, Any]) -> str:
+    """The Meta4 paper's settings in an engine."""
+    lines = [
+        "| documents | codes | recall@25 | looked into | p50 ms | full scan, p50 ms | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in details["paper"].items():
+        lines.append(
+            f"| {row['documents']:,} ({name}) | {row['codes']} | {row['recall']:.3f} "
+            f"| {row['looked_into']:.0%} | {row['meta4']['p50_ms']:.1f} "
+            f"| {row['full scan']['p50_ms']:.1f} | {row['times_as_fast']:.2f} |"
+        )
+    return "\n".join(lines)
 
 
 def _fit(spec: AnySpec, vectors: NDArray[np.float32], labels: Any = None) -> HashModel:

@@ -9,6 +9,7 @@ import orjson
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
+MODELS = README.parent / "docs" / "models.md"
 MACHINE = "2 cores"
 
 
@@ -68,11 +69,11 @@ def bars_table(bars: list[Bar]) -> str:
     return "\n".join(lines)
 
 
-def put_into_readme(section: str, text: str) -> None:
-    """Replace what stands between a section's two marks in the README."""
+def put_into(document: Path, section: str, text: str) -> None:
+    """Replace what stands between a section's two marks in a document."""
     start, end = f"<!-- {section} -->", f"<!-- /{section} -->"
-    content = README.read_text(encoding="utf-8")
+    content = document.read_text(encoding="utf-8")
     head, _, rest = content.partition(start)
     _, found, tail = rest.partition(end)
     if found:
-        README.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")
+        document.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")

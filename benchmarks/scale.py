@@ -119,7 +119,7 @@ def _add(row: dict[str, Any]) -> None:
         bars.append(report.at_least(f"{row['name']}: documents/s", mine, graph, mine / graph, 1.0))
     report.write_results("scale", bars, {"rows": rows})
     table = _table(rows)
-    report.put_into_readme("scale", table)
+    report.put_into(report.README, "scale", table)
     print(table)
     _plot(rows)
 
