@@ -20,7 +20,8 @@ from meta4.adapter.loading import load_documents
 from meta4.adapter.store import ModelStore
 from meta4.adapter.tuning import N_QUERIES, tune_index
 from meta4.models.artifact import fingerprint
-from meta4.models.specs import CellsSpec
+from meta4.models.probing import Plan
+from meta4.models.specs import AnySpec
 
 FIELD = "embedding"
 K = 25
@@ -60,7 +61,7 @@ class Contest:
     """Both indexes, loaded with the same vectors; each document has `percent` in [0, 100)."""
 
     def __init__(
-        self, engine: OpenSearchEngine, base: NDArray[np.float32], ids: list[str], n_buckets: int
+        self, engine: OpenSearchEngine, base: NDArray[np.float32], ids: list[str], spec: AnySpec
     ) -> None:
         self.engine = engine
         self.meta4 = Meta4(engine)
@@ -71,16 +72,21 @@ class Contest:
         clock = time.monotonic()
         with stages() as progress:
             step = -(-len(base) // _TRAINED_ON)
-            spec = CellsSpec(n_buckets=n_buckets, n_bits=64)
             self.model = HashModel.fit(spec, base[::step], progress)
         self.train_s = time.monotonic() - clock
 
     def load_ours(self) -> Loaded:
-        """Hash here, load, merge to one segment."""
+        """Hash here, load, merge to one segment; buckets are looked into in centroid order."""
         ref = ModelStore(self.engine).push("bench", self.model)
         self.engine.delete_index(OURS)
         spec = create_index(
-            self.engine, OURS, field=FIELD, ref=ref, model=self.model, hashing="client"
+            self.engine,
+            OURS,
+            field=FIELD,
+            ref=ref,
+            model=self.model,
+            plan="centroid",
+            hashing="client",
         )
         return self._load(OURS, DocumentHasher(self.model, spec))
 
@@ -101,11 +107,14 @@ class Contest:
         self.engine.put_meta(self.theirs, {"loaded": asdict(loaded)})
         return loaded
 
-    def tune(self, given: NDArray[np.float32] | None = None) -> float:
-        """Calibrate ours, with documents as queries or with those given; gives the seconds."""
+    def tune(self, given: NDArray[np.float32] | None = None, *, plan: Plan | None = None) -> float:
+        """Calibrate ours, with documents as queries or with those given; gives the seconds.
+
+        From then on requests follow the plan, if one is named.
+        """
         clock = time.monotonic()
         with counting("tuning", N_QUERIES, "queries") as progress:
-            tune_index(self.engine, OURS, given=given, progress=progress)
+            tune_index(self.engine, OURS, plan=plan, given=given, progress=progress)
         self.meta4.catalog.forget(OURS)
         return time.monotonic() - clock
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from meta4.adapter import comparison
 from meta4.adapter.cli.common import notes
 from meta4.adapter.engines.opensearch import OpenSearchEngine
+from meta4.models.specs import CellsSpec
 
 from . import report
 from .contest import Contest, K, bench_engine
@@ -76,7 +77,8 @@ def buckets_for(n: int) -> int:
 def _measure(engine: OpenSearchEngine, vectors: _Set) -> dict[str, Any]:
     name, base, queries, tuning = vectors
     ids = [str(row) for row in range(len(base))]
-    contest = Contest(engine, base, ids, buckets_for(len(base)))
+    spec = CellsSpec(n_buckets=buckets_for(len(base)), n_bits=64)
+    contest = Contest(engine, base, ids, spec)
     ours, theirs = contest.load_ours(), contest.load_theirs()
     contest.tune(tuning)
     truth = comparison.exact_truth(base, queries, K)
