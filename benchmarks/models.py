@@ -68,12 +68,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vectors", type=Path, nargs="*", default=[], help="any others (.npy …)")
     arguments = parser.parse_args()
-    details: dict[str, Any] = {"ranking": {}}
-    for data in _sets(arguments.vectors):
-        details["ranking"][data.name] = _rank(data)
-    bars = _ranking_bars(details["ranking"][_SIFT]) + _triplets(details)
-    bars += _routing(details) + _runtime(details)
-    details["paper"] = paper_settings()
+    details: dict[str, Any] = {"paper": paper_settings()}
+    others = _triplets(details) + _routing(details) + _runtime(details)
+    details["ranking"] = {data.name: _rank(data) for data in _sets(arguments.vectors)}
+    bars = _ranking_bars(details["ranking"][_SIFT]) + others
     path = report.write_results("models", bars, details)
     tables = _ranking_table(details["ranking"]), report.bars_table(bars), _paper_table(details)
     for section, table in zip(("ranking", "bars", "paper"), tables, strict=True):
@@ -83,14 +81,14 @@ def main() -> None:
 
 
 def _sets(files: list[Path]) -> Iterator[Set]:
-    base = np.load(find(SIFT_BASE)).astype(np.float32)
-    queries = np.load(find(SIFT_QUERIES))[:N_QUERIES].astype(np.float32)
-    yield Set(_SIFT, base, queries, cosine=False)
+    images, others = load_fashion_mnist()
+    yield Set("Fashion-MNIST", images.vectors, others.vectors[:N_QUERIES], cosine=True)
     glove = load_glove().vectors
     rows, asked = hold_out(len(glove))
     yield Set("GloVe", glove[rows], glove[asked], cosine=True)
-    images, others = load_fashion_mnist()
-    yield Set("Fashion-MNIST", images.vectors, others.vectors[:N_QUERIES], cosine=True)
+    base = np.load(find(SIFT_BASE)).astype(np.float32)
+    queries = np.load(find(SIFT_QUERIES))[:N_QUERIES].astype(np.float32)
+    yield Set(_SIFT, base, queries, cosine=False)
     for file in files:
         vectors = np.asarray(read_embeddings(file, "embedding"), dtype=np.float32)
         rows, asked = hold_out(len(vectors))
