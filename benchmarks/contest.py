@@ -25,8 +25,6 @@ from meta4.models.specs import AnySpec
 
 FIELD = "embedding"
 K = 25
-#: Every second or third vector of a larger set is enough to find its cells.
-_TRAINED_ON = 400_000
 OURS = "bench-meta4"
 _HEAP_MB = 4096
 #: Candidates of a graph search that are tried: steps of about 5%.
@@ -57,26 +55,34 @@ def bench_engine() -> Iterator[OpenSearchEngine]:
         yield OpenSearchEngine.at(node.url)
 
 
+def fit(
+    spec: AnySpec, vectors: NDArray[np.float32], labels: NDArray[np.int64] | None = None
+) -> HashModel:
+    """A model, with progress."""
+    with stages() as progress:
+        return HashModel.fit(spec, vectors, progress, labels=labels)
+
+
 class Contest:
     """Both indexes, loaded with the same vectors; each document has `percent` in [0, 100)."""
 
     def __init__(
-        self, engine: OpenSearchEngine, base: NDArray[np.float32], ids: list[str], spec: AnySpec
+        self,
+        engine: OpenSearchEngine,
+        base: NDArray[np.float32],
+        ids: list[str],
+        model: HashModel,
     ) -> None:
         self.engine = engine
         self.meta4 = Meta4(engine)
         self.base = base
+        self.model = model
         self.percent = np.random.default_rng(1).integers(0, 100, len(base))
         self._ids = ids
         self.theirs = f"bench-hnsw-{fingerprint(base)[:12]}"
-        clock = time.monotonic()
-        with stages() as progress:
-            step = -(-len(base) // _TRAINED_ON)
-            self.model = HashModel.fit(spec, base[::step], progress)
-        self.train_s = time.monotonic() - clock
 
-    def load_ours(self) -> Loaded:
-        """Hash here, load, merge to one segment; buckets are looked into in centroid order."""
+    def load_ours(self, plan: Plan) -> Loaded:
+        """Hash here, load, merge to one segment."""
         ref = ModelStore(self.engine).push("bench", self.model)
         self.engine.delete_index(OURS)
         spec = create_index(
@@ -85,7 +91,7 @@ class Contest:
             field=FIELD,
             ref=ref,
             model=self.model,
-            plan="centroid",
+            plan=plan,
             hashing="client",
         )
         return self._load(OURS, DocumentHasher(self.model, spec))
@@ -118,7 +124,7 @@ class Contest:
         self.meta4.catalog.forget(OURS)
         return time.monotonic() - clock
 
-    def ours(self, recall: float, within: dict[str, Any] | None = None) -> comparison.Search:
+    def ours(self, recall: float | None, within: dict[str, Any] | None = None) -> comparison.Search:
         """Our search at a recall, the whole request with its rewriting."""
 
         def search(query: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -167,7 +173,10 @@ class Contest:
         return comparison.interleaved(sides, queries[rows], truth[rows], K)["one"].recall
 
     def looked_into(
-        self, queries: NDArray[np.float32], recall: float, within: dict[str, Any] | None = None
+        self,
+        queries: NDArray[np.float32],
+        recall: float | None,
+        within: dict[str, Any] | None = None,
     ) -> float:
         """Mean share of the documents (that the filter keeps) that our rerank scores."""
         shares = []
@@ -178,10 +187,11 @@ class Contest:
         return float(np.mean(shares))
 
     def body(
-        self, query: NDArray[np.float32], recall: float, within: dict[str, Any] | None
+        self, query: NDArray[np.float32], recall: float | None, within: dict[str, Any] | None
     ) -> dict[str, Any]:
-        """Our request."""
-        clause = {"meta4_similar": {FIELD: {"vector": query.tolist(), "k": K, "recall": recall}}}
+        """Our request; without a recall it takes what the plan finds."""
+        asked = {} if recall is None else {"recall": recall}
+        clause = {"meta4_similar": {FIELD: {"vector": query.tolist(), "k": K, **asked}}}
         if within is None:
             return {"_source": False, "query": clause}
         return {"_source": False, "query": {"bool": {"must": [clause], "filter": [within]}}}

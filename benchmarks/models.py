@@ -16,19 +16,19 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from meta4 import HashModel
 from meta4.adapter.cli.common import notes, stages
 from meta4.ingest.sources import read_embeddings
 from meta4.models.embeddings import unit
 from meta4.models.judging import documents_looked_into
 from meta4.models.network_graph import network_hash_to_onnx
-from meta4.models.specs import AnySpec, CatalyzerSpec, DtshSpec, LearnedSpec, NpHashSpec
+from meta4.models.specs import CatalyzerSpec, DtshSpec, LearnedSpec, NpHashSpec
 from meta4.models.training.figures import training_figures
 from meta4.models.training.fitting import fit_network, network_hash
 from meta4.models.training.options import TrainingOptions
 
 from . import report
 from .baselines.faiss_codes import Codes, itq_codes, lsh_codes
+from .contest import fit
 from .data import (
     N_QUERIES,
     SIFT_BASE,
@@ -108,7 +108,7 @@ def _rank(data: Set) -> dict[str, dict[str, float | None]]:
             CatalyzerSpec(n_bits=n_bits, **_NO_CELLS),
             NpHashSpec(n_bits=n_bits, **_NO_CELLS),
         ):
-            model = _fit(spec, data.base)
+            model = fit(spec, data.base)
             methods[spec.kind] = Codes(model.encode(data.base), model.encode(data.queries))
         for name, codes in methods.items():
             score = None if codes is None else one_recall_at_10(codes.base, codes.queries, truth)
@@ -137,7 +137,7 @@ def _ranking_bars(found: dict[str, Any]) -> list[report.Bar]:
 def _triplets(details: dict[str, Any]) -> list[report.Bar]:
     """DTSH with labels on Fashion-MNIST, 12 bits."""
     images, others = load_fashion_mnist()
-    model = _fit(DtshSpec(n_bits=12), images.vectors, labels=images.labels)
+    model = fit(DtshSpec(n_bits=12), images.vectors, labels=images.labels)
     codes = Codes(model.encode(images.vectors), model.encode(others.vectors))
     itq = itq_codes(images.vectors, others.vectors, 12)
     assert itq is not None
@@ -160,7 +160,7 @@ def _routing(details: dict[str, Any]) -> list[report.Bar]:
     rows, asked = hold_out(len(glove))
     base, queries = glove[rows], glove[asked]
     clock = time.perf_counter()
-    model = _fit(LearnedSpec(), base)
+    model = fit(LearnedSpec(), base)
     seconds = time.perf_counter() - clock
     ours, theirs = (
         documents_looked_into(model, base, queries, plan, tuple(_LOOKED_INTO))
@@ -192,7 +192,7 @@ def _runtime(details: dict[str, Any]) -> list[report.Bar]:
     bits = session.run(["bits"], {"embedding": x})[0]
     margins = network.margins(torch.from_numpy(unit(x).astype(np.float32))).numpy()
     differing = int(((bits != (margins > 0)) & (np.abs(margins) > _UNDEFINED)).sum())
-    model = _fit(spec, vectors)
+    model = fit(spec, vectors)
     clock = time.perf_counter()
     model.encode(vectors)
     rate = len(vectors) / (time.perf_counter() - clock)
@@ -234,11 +234,6 @@ def _paper_table(details: dict[str, Any]) -> str:
             f"| {row['full scan']['p50_ms']:.1f} | {row['times_as_fast']:.2f} |"
         )
     return "\n".join(lines)
-
-
-def _fit(spec: AnySpec, vectors: NDArray[np.float32], labels: Any = None) -> HashModel:
-    with stages() as progress:
-        return HashModel.fit(spec, vectors, progress, labels=labels)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meta4 import Document, DocumentHasher, HashModel, Meta4
 from meta4.adapter import comparison
-from meta4.adapter.cli.common import notes, stages
+from meta4.adapter.cli.common import notes
 from meta4.adapter.engines.opensearch import OpenSearchEngine
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.store import ModelStore
 from meta4.models.specs import DtshSpec
 
-from .contest import FIELD, K, bench_engine
+from .contest import Contest, K, bench_engine, fit
 from .data import load_fashion_mnist, load_glove, load_questions
 
-_INDEX = "bench-paper"
 _N_IMAGES, _N_WORDS = 10_000, 199
 _N_QUERIES, _WARM_UP = 200, 500
 #: 40,960 numbers go through eight layers there, 784 through as many narrower ones here.
@@ -52,7 +47,6 @@ def paper_settings() -> dict[str, dict[str, Any]]:
         for setting in _settings():
             found[setting.name] = _measure(engine, setting)
             notes.print(setting.name, found[setting.name])
-        engine.delete_index(_INDEX)
     return found
 
 
@@ -73,49 +67,21 @@ def _settings() -> Iterator[_Setting]:
 
 
 def _measure(engine: OpenSearchEngine, setting: _Setting) -> dict[str, Any]:
-    with stages() as progress:
-        model = HashModel.fit(setting.spec, setting.vectors, progress, labels=setting.labels)
+    model = fit(setting.spec, setting.vectors, setting.labels)
     base = setting.vectors[:_N_IMAGES]
-    ref = ModelStore(engine).push("bench-paper", model)
-    engine.delete_index(_INDEX)
-    spec = create_index(
-        engine, _INDEX, field=FIELD, ref=ref, model=model, plan="bitwise", hashing="client"
-    )
-    documents = (Document(str(row), {FIELD: vector}) for row, vector in enumerate(base))
-    report = load_documents(engine, _INDEX, documents, DocumentHasher(model, spec))
-    assert not report.refusals, report.refusals[0]
-    engine.request("POST", f"/{_INDEX}/_forcemerge", params={"max_num_segments": "1"})
-    engine.refresh(_INDEX)
+    contest = Contest(engine, base, [str(row) for row in range(len(base))], model)
+    contest.load_ours("bitwise")
 
     # As in the paper, documents are their own queries.
     queries = base[np.random.default_rng(0).permutation(len(base))[:_N_QUERIES]]
-    meta4 = Meta4(engine)
-
-    def body(query: NDArray[np.float32]) -> dict[str, Any]:
-        clause = {"meta4_similar": {FIELD: {"vector": query.tolist(), "k": K}}}
-        return {"_source": False, "query": clause}
-
-    def ours(query: NDArray[np.float32]) -> list[dict[str, Any]]:
-        hits: list[dict[str, Any]] = meta4.search(index=_INDEX, body=body(query))["hits"]["hits"]
-        return hits
-
-    def full(query: NDArray[np.float32]) -> list[dict[str, Any]]:
-        scan = comparison.exact_script_body(FIELD, query, K)
-        hits: list[dict[str, Any]] = engine.search(_INDEX, scan)["hits"]["hits"]
-        return hits
-
     truth = comparison.exact_truth(base, queries, K)
-    sides: dict[str, comparison.Search] = {"meta4": ours, "full scan": full}
+    sides = {"meta4": contest.ours(None), "full scan": contest.exact_script()}
     timed = comparison.interleaved(sides, queries, truth, K, warm_up=_WARM_UP)
-    shares = [
-        meta4.explain(index=_INDEX, body=body(query))["clauses"][0]["share_looked_into"]
-        for query in queries
-    ]
     return {
         "documents": len(base),
         "codes": len(np.unique(model.encode(base), axis=0)),
         "recall": timed["meta4"].recall,
-        "looked_into": float(np.mean(shares)),
+        "looked_into": contest.looked_into(queries, None),
         "times_as_fast": timed["full scan"].p50_ms / timed["meta4"].p50_ms,
         **{name: asdict(timing) for name, timing in timed.items()},
     }
