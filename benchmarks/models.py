@@ -55,12 +55,11 @@ _UNDEFINED = 1e-5
 
 @dataclass(frozen=True)
 class Set:
-    """One set of vectors; `cosine` says by what its nearest are the nearest."""
+    """One set of vectors; the nearest are those by L2 distance."""
 
     name: str
     base: NDArray[np.float32]
     queries: NDArray[np.float32]
-    cosine: bool
 
 
 def main() -> None:
@@ -82,22 +81,27 @@ def main() -> None:
 
 def _sets(files: list[Path]) -> Iterator[Set]:
     images, others = load_fashion_mnist()
-    yield Set("Fashion-MNIST", images.vectors, others.vectors[:N_QUERIES], cosine=True)
+    yield _directions("Fashion-MNIST", images.vectors, others.vectors[:N_QUERIES])
     glove = load_glove().vectors
     rows, asked = hold_out(len(glove))
-    yield Set("GloVe", glove[rows], glove[asked], cosine=True)
+    yield _directions("GloVe", glove[rows], glove[asked])
     base = np.load(find(SIFT_BASE)).astype(np.float32)
     queries = np.load(find(SIFT_QUERIES))[:N_QUERIES].astype(np.float32)
-    yield Set(_SIFT, base, queries, cosine=False)
+    yield Set(_SIFT, base, queries)
     for file in files:
         vectors = np.asarray(read_embeddings(file, "embedding"), dtype=np.float32)
         rows, asked = hold_out(len(vectors))
-        yield Set(file.stem, vectors[rows], vectors[asked], cosine=True)
+        yield _directions(file.stem, vectors[rows], vectors[asked])
+
+
+def _directions(name: str, base: NDArray[np.float32], queries: NDArray[np.float32]) -> Set:
+    """Vectors that are compared by cosine: their lengths are taken off for all methods."""
+    return Set(name, unit(base).astype(np.float32), unit(queries).astype(np.float32))
 
 
 def _rank(data: Set) -> dict[str, dict[str, float | None]]:
     """1-recall@10 of every method at every code length."""
-    truth = nearest(data.base, data.queries, cosine=data.cosine)
+    truth = nearest(data.base, data.queries)
     found: dict[str, dict[str, float | None]] = {}
     for n_bits in _BITS:
         methods: dict[str, Codes | None] = {

@@ -6,12 +6,8 @@ from numpy.typing import NDArray
 from meta4.models.codes import hamming_distance
 
 
-def nearest(
-    base: NDArray[np.float32], queries: NDArray[np.float32], *, cosine: bool
-) -> NDArray[np.intp]:
-    """(m,) the row of each query's true nearest, by cosine or by L2 distance."""
-    if cosine:
-        base = base / np.linalg.norm(base, axis=1, keepdims=True)
+def nearest(base: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.intp]:
+    """(m,) the row of each query's true nearest by L2 distance."""
     squares = np.square(base).sum(axis=1)
     return np.concatenate(
         [
