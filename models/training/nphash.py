@@ -4,8 +4,8 @@ Two things differ from the paper. It compares a batch of queries with 10,000 pro
 from it; here the queries are among the proxies: passing the proxies through the network is what a
 step costs, and so every one of them can be a query as well, of 2,048 with their 20 nearest: the
 share that 100 of 10,000 are. And it compares numbers that tanh has pressed towards signs; here the
-signs themselves are compared, and tanh only says where they would give way: what is lost in going
-from one to the other is most of what a code loses.
+signs themselves are compared, and tanh only says where they would give way, so that nothing is
+left to lose in going from one to the other.
 """
 
 import torch
@@ -36,10 +36,10 @@ def train_nphash(
     beta = spec.steepness * spec.n_bits**0.5
 
     def step(generator: torch.Generator) -> Tensor:
-        rows = torch.randperm(len(x), generator=generator)[:n_proxies]
+        proxies = x[torch.randperm(len(x), generator=generator)[:n_proxies]]
         return neural_proxy(
-            network.centre(x[rows]),
-            straight_through_signs(functional.normalize(network(x[rows])), beta),
+            network.centre(proxies),
+            straight_through_signs(functional.normalize(network(proxies)), beta),
             n_queries=spec.batch,
             k=k,
             temperature=spec.temperature,
