@@ -46,10 +46,10 @@ format: $(STAMP) ## Format the code
 docs: $(STAMP) ## Write docs/cli.md from the command line
 	$(BIN)/python docs/make_cli.py
 
-bench: $(TRAIN) ## Compare with exact search and HNSW on all 341,479 words (about 40 minutes)
+bench: $(TRAIN) ## Compare with exact search and HNSW on all 341,479 words (over half an hour)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 
-bench-models: $(TRAIN) ## Compare hash models: code ranking, triplets, buckets (about an hour)
+bench-models: $(TRAIN) ## Compare hash models: code ranking, triplets, buckets (over an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks.models $(ARGS)
 

@@ -189,7 +189,7 @@ class Contest:
     def body(
         self, query: NDArray[np.float32], recall: float | None, within: dict[str, Any] | None
     ) -> dict[str, Any]:
-        """Our request; without a recall it takes what the plan finds."""
+        """Our request; without a recall it asks for what a clause asks for by itself."""
         asked = {} if recall is None else {"recall": recall}
         clause = {"meta4_similar": {FIELD: {"vector": query.tolist(), "k": K, **asked}}}
         if within is None:
