@@ -69,10 +69,10 @@ def find(name: str) -> Path:
     raise InputError(f"{name} is in none of {[str(f) for f in folders()]}; set META4_DATA")
 
 
-def hold_out(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of n rows those that are indexed, ascending, and the `N_QUERIES` that are asked for."""
+def hold_out(n: int, n_queries: int = N_QUERIES) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of n rows those that are indexed, ascending, and the `n_queries` that are asked for."""
     order = np.random.default_rng(0).permutation(n)
-    return np.sort(order[N_QUERIES:]), order[:N_QUERIES]
+    return np.sort(order[n_queries:]), order[:n_queries]
 
 
 def load_glove() -> Glove:

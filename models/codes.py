@@ -60,7 +60,8 @@ def hamming_distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.i
     Returns:
         (n, m) int64 in [0, 8 * n_bytes].
     """
-    return np.stack([_POPCOUNT[row ^ b].sum(axis=1) for row in a]).astype(np.int64)
-
-
-_POPCOUNT = np.array([bin(i).count("1") for i in range(256)], dtype=np.uint8)
+    ours, theirs = (codes_to_longs(codes).view(np.uint64) for codes in (a, b))
+    distances = np.zeros((len(a), len(b)), dtype=np.int64)
+    for word in range(ours.shape[1]):
+        distances += np.bitwise_count(ours[:, word, None] ^ theirs[:, word])
+    return distances
