@@ -93,7 +93,7 @@ class NpHashSpec(CodeNetworkSpec, CellBucketsSpec):
     """Neural proxy hash (Idelson, "Hamming space locality preserving neural hashing", 2020)."""
 
     kind: Literal["nphash"] = "nphash"
-    epochs: Annotated[float, Field(gt=0)] = 8.0
+    epochs: Annotated[float, Field(gt=0)] = 12.0
     #: Documents whose similarities to proxies are compared, in a step.
     batch: Annotated[int, Field(ge=3)] = 2048
     #: Documents drawn as proxies for each step, the batch among them; no fewer than it.

@@ -8,6 +8,7 @@ signs themselves are compared, and tanh only says where they would give way, so 
 left to lose in going from one to the other.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -36,10 +37,13 @@ def train_nphash(
     beta = spec.steepness * spec.n_bits**0.5
 
     def step(generator: torch.Generator) -> Tensor:
-        proxies = x[torch.randperm(len(x), generator=generator)[:n_proxies]]
+        # torch has no draw without replacement that does not shuffle all of x.
+        rng = np.random.default_rng(generator.initial_seed())
+        rows = rng.choice(len(x), n_proxies, replace=False)
+        proxies = x[torch.from_numpy(rows).to(x.device)]
         return neural_proxy(
             network.centre(proxies),
-            straight_through_signs(functional.normalize(network(proxies)), beta),
+            straight_through_signs(functional.normalize(network.forward_fast(proxies)), beta),
             n_queries=spec.batch,
             k=k,
             temperature=spec.temperature,
