@@ -42,8 +42,8 @@ from .ranking import mean_average_precision, nearest, one_recall_at_10
 
 _BITS = (64, 128)
 _SIFT = "SIFT"
-#: Queries of a set, as many as Fashion-MNIST and SIFT have: of 1,000 a third that is found has a
-#: standard error of 1.5 points, and methods differ by less.
+#: Queries of a set, as many as Fashion-MNIST and SIFT have. With 1,000, a third of them found has a
+#: standard error of 1.5 points, and a bar may be missed by less.
 _RANKED = 10_000
 #: Of so many given vectors one is asked for.
 _ONE_OF = 10

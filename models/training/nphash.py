@@ -37,7 +37,7 @@ def train_nphash(
     beta = spec.steepness * spec.n_bits**0.5
 
     def step(generator: torch.Generator) -> Tensor:
-        # torch has no draw without replacement that does not shuffle all of x.
+        # torch's own draws without replacement go through all of x.
         rng = np.random.default_rng(generator.initial_seed())
         rows = rng.choice(len(x), n_proxies, replace=False)
         proxies = x[torch.from_numpy(rows).to(x.device)]
