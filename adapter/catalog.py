@@ -12,7 +12,7 @@ from ..errors import ConflictError, NotFoundError
 from ..mappings.spec import IndexSpec
 from ..models.directory import Directory
 from ..models.model import HashModel
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 from .store import ModelStore
 
 #: Seconds until a directory is read again. Counts only steer how far a plan reaches; a document
@@ -36,7 +36,7 @@ class HashedIndex:
 class Catalog:
     """Reads and caches; nothing here is written."""
 
-    def __init__(self, engine: OpenSearchEngine, *, fresh_for: float = FRESH_FOR) -> None:
+    def __init__(self, engine: Engine, *, fresh_for: float = FRESH_FOR) -> None:
         self._engine = engine
         self._store = ModelStore(engine)
         self._fresh_for = fresh_for
@@ -95,7 +95,7 @@ class Catalog:
         return self._models[sha256]
 
 
-def read_spec(engine: OpenSearchEngine, index: str) -> IndexSpec:
+def read_spec(engine: Engine, index: str) -> IndexSpec:
     """The spec in an index's mapping.
 
     Raises:
@@ -115,7 +115,7 @@ def read_spec(engine: OpenSearchEngine, index: str) -> IndexSpec:
 
 
 def read_directory(
-    engine: OpenSearchEngine, index: str, spec: IndexSpec, query: dict[str, Any] | None
+    engine: Engine, index: str, spec: IndexSpec, query: dict[str, Any] | None
 ) -> Directory:
     """Bucket counts of the documents that have a vector and match `query`."""
     fields = spec.fields

@@ -1,4 +1,4 @@
-"""The same engine without meta4: its exact script scan and its HNSW, timed beside ours."""
+"""Timing searches beside each other, and a graph of equal recall."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,75 +14,6 @@ from .truth import recall_by_score
 Body = dict[str, Any]
 #: (n, dims) queries in, one answer's hits out.
 Search = Callable[[NDArray[np.float32]], list[Body]]
-
-#: Lucene's own defaults for the graph.
-HNSW_M, HNSW_EF_CONSTRUCTION = 16, 100
-
-
-def hnsw_index_body(field: str, dims: int) -> Body:
-    """An index as one would make it without meta4: a knn_vector with Lucene's HNSW."""
-    method = {
-        "name": "hnsw",
-        "engine": "lucene",
-        "space_type": "cosinesimil",
-        "parameters": {"m": HNSW_M, "ef_construction": HNSW_EF_CONSTRUCTION},
-    }
-    vector = {"type": "knn_vector", "dimension": dims, "method": method}
-    return {
-        "settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0, "knn": True}},
-        "mappings": {"properties": {field: vector}},
-    }
-
-
-def hnsw_body(
-    field: str,
-    vector: NDArray[np.float32],
-    size: int,
-    candidates: int,
-    within: Body | None = None,
-    *,
-    by_k: bool = False,
-) -> Body:
-    """A search of the graph with so many candidates.
-
-    Args:
-        field: the vector field.
-        vector: (dims,) the query.
-        size: results wanted.
-        candidates: how many the graph's search keeps.
-        within: a filter.
-        by_k: ask with the engine's `k`, not with `ef_search`: the same walk at the same price,
-            but never with fewer than the 100 candidates that are the engine's default.
-    """
-    candidates = max(candidates, size)
-    inner: Body = {"vector": vector, "k": candidates}
-    if not by_k:
-        inner |= {"k": size, "method_parameters": {"ef_search": candidates}}
-    if within is not None:
-        inner["filter"] = within
-    return {"size": size, "_source": False, "query": {"knn": {field: inner}}}
-
-
-def exact_script_body(
-    field: str, vector: NDArray[np.float32], size: int, within: Body | None = None
-) -> Body:
-    """Exact search as the engines' documentation has it: a script over all documents."""
-    filters: list[Body] = [{"exists": {"field": field}}]
-    if within is not None:
-        filters.append(within)
-    return {
-        "size": size,
-        "_source": False,
-        "query": {
-            "script_score": {
-                "query": {"bool": {"filter": filters}},
-                "script": {
-                    "source": "(1.0 + cosineSimilarity(params.query, doc[params.field])) / 2.0",
-                    "params": {"query": vector, "field": field},
-                },
-            }
-        },
-    }
 
 
 @dataclass(frozen=True)

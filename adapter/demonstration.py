@@ -14,7 +14,7 @@ from ..ingest.documents import Document
 from ..models.model import HashModel
 from ..models.specs import CellsSpec
 from . import comparison
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 from .gateway import Meta4
 from .indexes import create_index
 from .loading import load_documents
@@ -59,7 +59,7 @@ class Demonstration:
     questions_same_as_exact: float
     questions_correct: float
     rows: list[Row]
-    hnsw_ef_search: dict[str, int]
+    hnsw_candidates: dict[str, int]
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Demonstration:
                 "speedup_vs_exact": by_name["exact script"].p50_ms / ours.p50_ms,
                 "speedup_vs_hnsw": theirs.p50_ms / ours.p50_ms,
                 "hnsw_recall_at_25": theirs.recall,
-                "hnsw_ef_search": self.hnsw_ef_search[f"{recall:g}"],
+                "hnsw_candidates": self.hnsw_candidates[f"{recall:g}"],
             }
             result[f"at_{recall:g}"] = figures
             if recall == _RECALLS[0]:
@@ -97,7 +97,7 @@ class Demonstration:
 
 
 def run_demonstration(
-    engine: OpenSearchEngine, bar: Bar, stages: Callable[[str, int, int], None]
+    engine: Engine, bar: Bar, stages: Callable[[str, int, int], None]
 ) -> Demonstration:
     """Train, create, ingest through the pipeline, tune, ask, compare.
 
@@ -116,7 +116,8 @@ def run_demonstration(
     for index in (INDEX, BASELINE):
         engine.delete_index(index)
     create_index(engine, INDEX, field=FIELD, ref=ref, model=model, hashing="server")
-    engine.create_index(BASELINE, comparison.hnsw_index_body(FIELD, base.shape[1]))
+    graph = engine.dialect.graphs[0]
+    engine.create_index(BASELINE, engine.dialect.graph_index_body(FIELD, base.shape[1], graph))
     rates = []
     for index in (INDEX, BASELINE):
         with bar(f"loading {index}", len(base), "documents") as advance:
@@ -127,7 +128,7 @@ def run_demonstration(
     similar = _ask(meta4, {"meta4_similar": {FIELD: {"id": "berlin", "k": 5}}})
     analogy = _ask(meta4, _analogy("berlin", "germany", "paris"))
     same, correct, n_questions = _questions(meta4, sample, indexed)
-    rows, hnsw_ef_search = _compare(meta4, base, sample.vectors[held_out], bar)
+    rows, hnsw_candidates = _compare(meta4, base, sample.vectors[held_out], bar)
     return Demonstration(
         n_documents=len(base),
         train_s=train_s,
@@ -139,7 +140,7 @@ def run_demonstration(
         questions_same_as_exact=same,
         questions_correct=correct,
         rows=rows,
-        hnsw_ef_search=hnsw_ef_search,
+        hnsw_candidates=hnsw_candidates,
         seconds=time.monotonic() - started,
     )
 
@@ -152,7 +153,7 @@ def _held_out(sample: Sample) -> NDArray[np.int64]:
 
 
 def _load(
-    engine: OpenSearchEngine,
+    engine: Engine,
     index: str,
     sample: Sample,
     rows: Iterable[int],
@@ -201,20 +202,22 @@ def _compare(
 ) -> tuple[list[Row], dict[str, int]]:
     truth = comparison.exact_truth(base, queries, _K)
     engine = meta4.engine
+    dialect = engine.dialect
+    option = dialect.candidate_options[-1]
 
     def ours(recall: float) -> comparison.Search:
         return lambda query: _hits(meta4.search(index=INDEX, body=_similar(query, recall)))
 
-    def hnsw(ef: int) -> comparison.Search:
+    def hnsw(candidates: int) -> comparison.Search:
         return lambda query: _hits(
-            engine.search(BASELINE, comparison.hnsw_body(FIELD, query, _K, ef))
+            engine.search(BASELINE, dialect.graph_body(FIELD, query, _K, candidates, None, option))
         )
 
     def script(query: NDArray[np.float32]) -> list[dict[str, Any]]:
-        return _hits(engine.search(INDEX, comparison.exact_script_body(FIELD, query, _K)))
+        return _hits(engine.search(INDEX, dialect.exact_body(FIELD, query, _K, None)))
 
     timed, timed_truth = queries[:_N_TIMED], truth[:_N_TIMED]
-    hnsw_ef_search: dict[str, int] = {}
+    hnsw_candidates: dict[str, int] = {}
     sides: dict[str, comparison.Search] = {"exact script": script}
     for recall in _RECALLS:
         reached = np.mean(
@@ -223,11 +226,11 @@ def _compare(
                 for query, scores in zip(timed, timed_truth, strict=True)
             ]
         )
-        ef, _ = comparison.fewest_candidates(
+        candidates, _ = comparison.fewest_candidates(
             hnsw, timed, timed_truth, _K, float(reached), _HNSW_CHOICES
         )
-        hnsw_ef_search[f"{recall:g}"] = ef
-        sides[f"hnsw {recall:g}"] = hnsw(ef)
+        hnsw_candidates[f"{recall:g}"] = candidates
+        sides[f"hnsw {recall:g}"] = hnsw(candidates)
         sides[f"meta4 {recall:g}"] = ours(recall)
     with bar("comparing", len(timed), "queries") as advance:
         timings = comparison.interleaved(
@@ -243,7 +246,7 @@ def _compare(
         Row(name, timing.recall, looked_into.get(name), timing.p50_ms, timing.p95_ms)
         for name, timing in timings.items()
     ]
-    return rows, hnsw_ef_search
+    return rows, hnsw_candidates
 
 
 def _similar(query: NDArray[np.float32], recall: float) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from .catalog import HashedIndex
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 from .rewriter import PlannedSite, searched_within
 
 Body = dict[str, Any]
 
 
 def explain_body(
-    engine: OpenSearchEngine, known: HashedIndex, rewritten: Body, planned: Sequence[PlannedSite]
+    engine: Engine, known: HashedIndex, rewritten: Body, planned: Sequence[PlannedSite]
 ) -> Body:
     """Describe a rewritten request.
 
@@ -33,7 +33,7 @@ def explain_body(
     }
 
 
-def documents_in(engine: OpenSearchEngine, known: HashedIndex, one: PlannedSite) -> int:
+def documents_in(engine: Engine, known: HashedIndex, one: PlannedSite) -> int:
     """How many documents the clause's exact rerank scores, counted by the server."""
     within = searched_within(one, known.spec, known.model)
     filters: list[Body] = [{"exists": {"field": known.spec.field}}]
@@ -42,7 +42,7 @@ def documents_in(engine: OpenSearchEngine, known: HashedIndex, one: PlannedSite)
     return engine.count(known.name, {"bool": {"filter": filters}})
 
 
-def _explain_clause(engine: OpenSearchEngine, known: HashedIndex, one: PlannedSite) -> Body:
+def _explain_clause(engine: Engine, known: HashedIndex, one: PlannedSite) -> Body:
     plan = one.plan
     looked_into = documents_in(engine, known, one)
     total = max(1, known.directory.n_documents)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from opensearchpy import OpenSearch
 
 from ..errors import ClauseError, EmbeddingError, NotFoundError
 from ..ingest.documents import Document, value_at
@@ -14,7 +13,8 @@ from ..ingest.hashing import DocumentHasher
 from ..models.embeddings import as_embedding
 from .catalog import FRESH_FOR, Catalog, HashedIndex
 from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites
-from .engines.opensearch import OpenSearchEngine
+from .engines.connecting import Client, connect, engine_of
+from .engines.engine import Engine
 from .explanation import explain_body
 from .loading import LoadReport, load_documents
 from .planning import RequestPlan, plan_request
@@ -33,19 +33,16 @@ class Meta4:
     ...     {"embedding": {"id": "berlin", "k": 5}}}})
 
     Args:
-        client: a URL, or an `opensearchpy.OpenSearch` of one's own.
+        client: a URL, whose engine is asked for at once, or one's own `opensearchpy.OpenSearch`
+            or `elasticsearch.Elasticsearch`.
         fresh_for: seconds until an index's bucket counts are read again.
     """
 
-    def __init__(
-        self, client: str | OpenSearch | OpenSearchEngine, *, fresh_for: float = FRESH_FOR
-    ) -> None:
-        if isinstance(client, str):
-            self.engine = OpenSearchEngine.at(client)
-        elif isinstance(client, OpenSearchEngine):
+    def __init__(self, client: str | Client | Engine, *, fresh_for: float = FRESH_FOR) -> None:
+        if isinstance(client, Engine):
             self.engine = client
         else:
-            self.engine = OpenSearchEngine(client, "the given client")
+            self.engine = connect(client) if isinstance(client, str) else engine_of(client)
         self.catalog = Catalog(self.engine, fresh_for=fresh_for)
 
     def search(self, *, index: str, body: Mapping[str, Any]) -> Body:

@@ -14,11 +14,12 @@ import numpy as np
 from ..errors import RefusedError
 from ..ingest.documents import Document, value_at
 from ..ingest.hashing import DocumentHasher
+from ..mappings.dialect import Dialect
 from ..mappings.spec import IndexSpec
 from ..models.codes import longs_to_codes, unpack_bits
 from ..models.model import HashModel
 from .catalog import read_spec
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 from .loading import load_documents
 from .store import ModelStore
 
@@ -33,21 +34,23 @@ _NETWORK_MARGIN = 1e-3
 #: Documents fetched and compared at a time.
 _COMPARED = 1000
 
-_SCRIPT = """
+_UNHASHED = """
 if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) { return 1.0; }
 if (!doc[params.model_field].value.equals(params.model)) { return 1.0; }
 long code = doc[params.code_field].value;
-for (int r = 0; r < params.rows.length; ++r) {
-  double m = cosineSimilarity(params.rows[r], doc[params.field]) - (double) params.offsets[r];
-  if (Math.abs(m) > params.margin && (m > 0.0) != (((code >>> (63 - r)) & 1L) == 1L)) {
-    return 1.0;
-  }
-}
-return 0.0;
+double m;
+"""
+#: Written out for each bit: Elasticsearch makes a place in a script that calls
+#: `cosineSimilarity` keep the first vector that it was called with.
+_DIFFERS = """
+m = cosineSimilarity(params.rows[{r}], {field}) - (double) params.offsets[{r}];
+if (Math.abs(m) > params.margin && (m > 0.0) != (((code >>> (63 - {r})) & 1L) == 1L)) {{
+  return 1.0;
+}}
 """
 
 
-def stale_query(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
+def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> dict[str, Any]:
     """Documents with a vector whose model or code is not what it should be."""
     fields = spec.fields
     n = min(_BITS, spec.n_bits)
@@ -62,19 +65,21 @@ def stale_query(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
         "offsets": (model.weights.code_offsets[:n] / lengths).tolist(),
         "margin": _MARGIN,
     }
+    tests = "".join(_DIFFERS.format(r=r, field=dialect.script_field) for r in range(n))
+    source = f"{_UNHASHED}{tests}return 0.0;"
     return {
         "script_score": {
             "query": {"exists": {"field": spec.field}},
-            "script": {"lang": "painless", "source": _SCRIPT, "params": params},
+            "script": {"lang": "painless", "source": source, "params": params},
             "min_score": 0.5,
         }
     }
 
 
 def _stale_hits(
-    engine: OpenSearchEngine, index: str, spec: IndexSpec, model: HashModel
+    engine: Engine, index: str, spec: IndexSpec, model: HashModel
 ) -> Iterator[dict[str, Any]]:
-    """The same by comparing here, all documents with a vector: no script runs a network."""
+    """The same by comparing here: no script runs a network, and some servers run none at all."""
     hits = engine.scan(index, {"query": {"exists": {"field": spec.field}}})
     while batch := list(islice(hits, _COMPARED)):
         vectors = np.asarray([value_at(hit["_source"], spec.field) for hit in batch], np.float32)
@@ -91,7 +96,7 @@ def _stale_hits(
                 yield hit
 
 
-def heal_index(engine: OpenSearchEngine, index: str, *, dry_run: bool = False) -> int:
+def heal_index(engine: Engine, index: str, *, dry_run: bool = False) -> int:
     """Hash stale documents again; gives how many there were.
 
     Args:
@@ -106,8 +111,8 @@ def heal_index(engine: OpenSearchEngine, index: str, *, dry_run: bool = False) -
     engine.refresh(index)
     spec = read_spec(engine, index)
     _, model = ModelStore(engine).pull(str(spec.model))
-    if model.is_linear:
-        query = stale_query(spec, model)
+    if model.is_linear and engine.has_scripts():
+        query = stale_query(spec, model, engine.dialect)
         if dry_run:
             return engine.count(index, query)
         hits = engine.scan(index, {"query": query})

@@ -1,15 +1,17 @@
 """Making, showing and dropping hashed indexes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConflictError, NotFoundError, RefusedError
 from ..ingest.pipeline import check_pipeline_fits, pipeline_body
+from ..mappings.dialect import merged
 from ..mappings.fields import ROOT, HashedField
 from ..mappings.spec import Hashing, IndexSpec, ModelRef, Strategy
 from ..models.model import HashModel
 from ..models.probing import Plan, check_plan, default_plan
 from .catalog import read_directory, read_spec
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 
 Json = dict[str, Any]
 
@@ -19,8 +21,39 @@ def pipeline_name(index: str) -> str:
     return f"meta4-{index}"
 
 
+@dataclass(frozen=True)
+class Others:
+    """What an index has beside the hashed field.
+
+    Attributes:
+        properties: of the mapping.
+        mapping: what else the mapping says.
+        analysis: analysers that the properties name.
+        meta: beside our own entry in the mapping's `_meta`.
+    """
+
+    properties: Json
+    mapping: Json
+    analysis: Json
+    meta: Json
+
+    def add_to(self, body: Json) -> None:
+        """Put it into the body of an index."""
+        mappings = body["mappings"]
+        mappings |= self.mapping
+        mappings["_meta"] |= self.meta
+        mappings["properties"] = merged(mappings["properties"], self.properties)
+        if self.analysis:
+            body["settings"]["index"]["analysis"] = self.analysis
+
+
+def needs_scripts(strategy: Strategy, hashing: Hashing) -> bool:
+    """Whether an index asks its server to run scripts."""
+    return strategy != "native" or hashing == "server"
+
+
 def create_index(
-    engine: OpenSearchEngine,
+    engine: Engine,
     index: str,
     *,
     field: str,
@@ -53,12 +86,30 @@ def create_index(
         InputError: a field name, plan or model size that cannot be.
         RefusedError: the server cannot hold such an index, or said no.
     """
+    spec = new_spec(field, ref, model, strategy=strategy, plan=plan, hashing=hashing)
+    return make_index(engine, index, spec, model, shards=shards, replicas=replicas)
+
+
+def new_spec(
+    field: str,
+    ref: ModelRef,
+    model: HashModel,
+    *,
+    strategy: Strategy,
+    plan: Plan | None,
+    hashing: Hashing,
+) -> IndexSpec:
+    """The spec of an index that is to be made.
+
+    Raises:
+        InputError: a field name, plan or model size that cannot be.
+    """
     HashedField(field, model.manifest.n_bits)
     plan = plan or default_plan(model.bucket_kind)
     check_plan(plan, model.bucket_kind)
     if hashing == "server":
         check_pipeline_fits(model)
-    spec = IndexSpec(
+    return IndexSpec(
         field=field,
         dims=model.dims,
         n_bits=model.manifest.n_bits,
@@ -68,14 +119,29 @@ def create_index(
         plan=plan,
         hashing=hashing,
     )
-    engine.check_usable()
+
+
+def make_index(
+    engine: Engine,
+    index: str,
+    spec: IndexSpec,
+    model: HashModel,
+    *,
+    shards: int,
+    replicas: int,
+    others: Others | None = None,
+) -> IndexSpec:
+    """Create an index from its spec; see `create_index` for what is raised."""
+    engine.check_usable(scripts=needs_scripts(spec.strategy, spec.hashing))
     if engine.index_exists(index):
         _check_same(engine, index, spec)
         return spec
-    pipeline = pipeline_name(index) if hashing == "server" else None
+    pipeline = pipeline_name(index) if spec.hashing == "server" else None
     if pipeline is not None:
         engine.put_pipeline(pipeline, pipeline_body(spec, model))
     body = engine.dialect.index_body(spec, shards=shards, replicas=replicas, pipeline=pipeline)
+    if others is not None:
+        others.add_to(body)
     try:
         engine.create_index(index, body)
     except RefusedError:
@@ -85,7 +151,7 @@ def create_index(
     return spec
 
 
-def drop_index(engine: OpenSearchEngine, index: str) -> None:
+def drop_index(engine: Engine, index: str) -> None:
     """Delete an index of ours and its pipeline; models stay in the store.
 
     Raises:
@@ -96,7 +162,7 @@ def drop_index(engine: OpenSearchEngine, index: str) -> None:
     engine.delete_pipeline(pipeline_name(index))
 
 
-def list_indexes(engine: OpenSearchEngine) -> list[Json]:
+def list_indexes(engine: Engine) -> list[Json]:
     """One entry for every hashed index: name, spec and number of documents."""
     entries = []
     for name, mapping in sorted(engine.mappings("*").items()):
@@ -106,7 +172,7 @@ def list_indexes(engine: OpenSearchEngine) -> list[Json]:
     return entries
 
 
-def show_index(engine: OpenSearchEngine, index: str) -> Json:
+def show_index(engine: Engine, index: str) -> Json:
     """All that is known of an index, counted now.
 
     Raises:
@@ -147,7 +213,7 @@ def _summary(name: str, spec: IndexSpec) -> Json:
     }
 
 
-def _check_same(engine: OpenSearchEngine, index: str, spec: IndexSpec) -> None:
+def _check_same(engine: Engine, index: str, spec: IndexSpec) -> None:
     try:
         found = read_spec(engine, index)
     except NotFoundError as error:

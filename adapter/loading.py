@@ -11,8 +11,8 @@ from ..errors import UnreachableError
 from ..ingest.bulk import Action, chunks
 from ..ingest.documents import Document, Refusal
 from ..ingest.hashing import DocumentHasher
+from .engines.engine import Engine
 from .engines.faults import is_read_only, root_cause
-from .engines.opensearch import OpenSearchEngine
 
 #: Asks the engine to run no pipeline: these documents are hashed already.
 NO_PIPELINE = "_none"
@@ -38,6 +38,13 @@ class LoadReport:
     refusals: list[Refusal] = field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, other: "LoadReport") -> None:
+        """Count what came of further documents too."""
+        self.n_indexed += other.n_indexed
+        self.n_without_vector += other.n_without_vector
+        self.refusals += other.refusals
+        self.seconds += other.seconds
+
     @property
     def docs_per_s(self) -> float:
         """Indexed documents by second."""
@@ -45,7 +52,7 @@ class LoadReport:
 
 
 def load_documents(
-    engine: OpenSearchEngine,
+    engine: Engine,
     index: str,
     documents: Iterable[Document | Refusal],
     hasher: DocumentHasher | None,
@@ -106,7 +113,7 @@ def _without_duplicates(
 
 
 def _send(
-    engine: OpenSearchEngine,
+    engine: Engine,
     index: str,
     actions: list[Action],
     pipeline: str | None,

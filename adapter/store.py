@@ -12,7 +12,7 @@ from ..errors import ArtifactError, ConflictError, NotFoundError, RefusedError
 from ..mappings.spec import ModelRef
 from ..models.artifact import Manifest, read_manifest, verify_model
 from ..models.model import HashModel
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 
 STORE_INDEX = "meta4-models"
 #: Bytes of a model in one document; far below the 100 MB that a request may have.
@@ -37,7 +37,7 @@ _BODY: dict[str, Any] = {
 class ModelStore:
     """Models by `name@version`."""
 
-    def __init__(self, engine: OpenSearchEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def push(self, name: str, model: HashModel) -> ModelRef:

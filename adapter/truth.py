@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..ingest.documents import value_at
 from ..mappings.spec import IndexSpec
 from ..models.embeddings import as_embedding
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 
 _AT_ONCE = 8
 #: Scores of the same pair differ by no more than this between scoring paths (float32).
@@ -42,7 +42,7 @@ class Neighbours:
 
 
 def draw_queries(
-    engine: OpenSearchEngine,
+    engine: Engine,
     index: str,
     spec: IndexSpec,
     n: int,
@@ -61,7 +61,7 @@ def draw_queries(
 
 
 def _sample_documents(
-    engine: OpenSearchEngine, index: str, spec: IndexSpec, n: int, seed: int
+    engine: Engine, index: str, spec: IndexSpec, n: int, seed: int
 ) -> list[Query]:
     """The same documents for the same seed and the same index."""
     body = {
@@ -75,7 +75,7 @@ def _sample_documents(
             }
         },
     }
-    hits = engine.search(index, body)["hits"]["hits"]
+    hits = engine.search(index, body, params=engine.vectors_in_source())["hits"]["hits"]
     if not hits:
         raise InputError(
             f"index {index!r} has no document with a {spec.field!r} yet; load some first: "
@@ -97,7 +97,7 @@ def _sample_rows(vectors: NDArray[Any], spec: IndexSpec, n: int, seed: int) -> l
 
 
 def exact_neighbours(
-    engine: OpenSearchEngine,
+    engine: Engine,
     index: str,
     spec: IndexSpec,
     queries: list[Query],

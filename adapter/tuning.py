@@ -13,7 +13,7 @@ from ..models.model import HashModel
 from ..models.probing import Plan, check_plan
 from .catalog import read_directory, read_spec
 from .clauses import SimilarClause, Site
-from .engines.opensearch import OpenSearchEngine
+from .engines.engine import Engine
 from .planning import RequestPlan
 from .rewriter import SMALLEST_K, PlannedSite, hamming_phases
 from .store import ModelStore
@@ -33,7 +33,7 @@ _HAMMING_QUERIES = 100
 
 
 def tune_index(
-    engine: OpenSearchEngine,
+    engine: Engine,
     index: str,
     *,
     plan: Plan | None = None,
@@ -110,7 +110,7 @@ def _ids(terms: list[str]) -> NDArray[np.int64]:
 
 
 def _measure_window(
-    engine: OpenSearchEngine, index: str, spec: IndexSpec, model: HashModel, queries: list[Query]
+    engine: Engine, index: str, spec: IndexSpec, model: HashModel, queries: list[Query]
 ) -> int:
     """The smallest window that loses less to the Hamming phase than the highest target allows.
 

@@ -1,37 +1,153 @@
-"""What differs between engines, as pure functions from values to bodies."""
+"""What an index body and a scoring query are, with the parts that engines write differently."""
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .spec import IndexSpec
 
 Body = dict[str, Any]
+Vector = NDArray[np.float32]
+
+#: Keeps 3CosMul's denominator from zero: ε of Levy & Goldberg, section 6.
+EPSILON = 0.001
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
     """How one engine writes mappings, settings and exact vector queries.
 
     Every scoring query gives (1 + cosine) / 2, in [0, 1].
+
+    Attributes:
+        script_field: what `cosineSimilarity` takes as its second argument, where `params.field`
+            is the field's name.
+        graphs: the engine's own indexes of vectors, its plain HNSW first.
+        candidate_options: what a graph's search calls the number of candidates that it keeps.
     """
+
+    script_field: ClassVar[str]
+    graphs: ClassVar[tuple[str, ...]]
+    candidate_options: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def settings(self) -> Body:
+        """The index's settings that vectors and their search need."""
+
+    @abstractmethod
+    def vector(self, spec: IndexSpec) -> Body:
+        """The vector field's mapping: no graph, ever."""
+
+    @abstractmethod
+    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+        """The k nearest inside `within`, exactly, by the engine's own vector query."""
+
+    @abstractmethod
+    def graph_index_body(self, field: str, dims: int, graph: str) -> Body:
+        """An index as one makes it without meta4, with the engine's own defaults."""
+
+    @abstractmethod
+    def graph_body(
+        self,
+        field: str,
+        vector: Vector,
+        size: int,
+        candidates: int,
+        within: Body | None,
+        option: str,
+    ) -> Body:
+        """A search of the graph; `option` is one of `candidate_options`."""
+
+    def exact_body(self, field: str, vector: Vector, size: int, within: Body | None) -> Body:
+        """Exact search as the engines' documentation has it: a script over all documents."""
+        params = {"field": field, "query": vector}
+        query = _script_score(within, field, f"return {self._similarity('query')};", params)
+        return {"size": size, "_source": False, "query": query}
 
     def index_body(
         self, spec: IndexSpec, *, shards: int, replicas: int, pipeline: str | None
     ) -> Body:
-        """Settings and mapping of `PUT /index`."""
-
-    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
-        """The k nearest inside `within`, exactly, by the engine's own vector query."""
+        """Settings and mapping of `PUT /index`; the index is sorted by its first bucket."""
+        fields = spec.fields
+        settings: Body = {
+            "number_of_shards": shards,
+            "number_of_replicas": replicas,
+            **self.settings(),
+            "sort.field": [fields.bucket],
+            "sort.order": ["asc"],
+        }
+        if pipeline is not None:
+            settings["default_pipeline"] = pipeline
+        hashes = {
+            "dynamic": "strict",
+            "properties": {
+                "bucket": {"type": "keyword"},
+                "model": {"type": "keyword"},
+                "norm": {"type": "float", "index": False},
+                **{name: {"type": "long", "index": False} for name in fields.code_names},
+            },
+        }
+        properties = merged(_nested(spec.field, self.vector(spec)), _nested(fields.root, hashes))
+        return {
+            "settings": {"index": settings},
+            "mappings": {"_meta": spec.to_meta(), "properties": properties},
+        }
 
     def script(self, spec: IndexSpec, vector: list[float], within: Body | None) -> Body:
         """All documents of `within` that have a vector, scored by a script."""
+        params = {"field": spec.field, "query": vector}
+        return _script_score(within, spec.field, f"return {self._similarity('query')};", params)
 
     def hamming(self, spec: IndexSpec, code: list[int], within: Body | None) -> Body:
         """All documents of `within` that have a code, scored by bits in common, in [0, 1]."""
+        fields = spec.fields
+        differing = " + ".join(
+            f"Long.bitCount(doc[params.fields[{i}]].value ^ "
+            f"((Number) params.code[{i}]).longValue())"
+            for i in range(len(code))
+        )
+        source = f"1.0 - ({differing}) / (double) params.n_bits"
+        params = {"fields": fields.codes, "code": code, "n_bits": spec.n_bits}
+        return _script_score(within, fields.codes[0], source, params)
 
     def three_cos_mul(
         self, spec: IndexSpec, a: list[float], b: list[float], c: list[float], within: Body | None
     ) -> Body:
         """Scored by 3CosMul of three vectors (Levy & Goldberg, CoNLL 2014, equation 4)."""
+        cosines = "; ".join(f"double {name} = {self._similarity(name)}" for name in "abc")
+        source = f"{cosines}; return b * c / (a + params.epsilon);"
+        params = {"field": spec.field, "a": a, "b": b, "c": c, "epsilon": EPSILON}
+        return _script_score(within, spec.field, source, params)
+
+    def _similarity(self, name: str) -> str:
+        """A cosine moved to [0, 1], of the vector in the script's parameter `name`."""
+        return f"(1.0 + cosineSimilarity(params.{name}, {self.script_field})) / 2.0"
 
 
-#: Keeps 3CosMul's denominator from zero: ε of Levy & Goldberg, section 6.
-EPSILON = 0.001
+def _script_score(within: Body | None, needs: str, source: str, params: dict[str, Any]) -> Body:
+    """Score by a script what is in `within` and has the field that the script reads."""
+    conditions: list[Body] = [{"exists": {"field": needs}}]
+    if within is not None:
+        conditions.insert(0, within)
+    return {
+        "script_score": {
+            "query": {"bool": {"filter": conditions}},
+            "script": {"lang": "painless", "source": source, "params": params},
+        }
+    }
+
+
+def _nested(path: str, leaf: Body) -> Body:
+    """Mapping properties for a dotted path."""
+    head, _, rest = path.partition(".")
+    return {head: {"properties": _nested(rest, leaf)}} if rest else {head: leaf}
+
+
+def merged(one: Body, other: Body) -> Body:
+    """Two trees in one; where both have a leaf, the first one's."""
+    both = {**other, **one}
+    for key in set(one) & set(other):
+        if isinstance(one[key], dict) and isinstance(other[key], dict):
+            both[key] = merged(one[key], other[key])
+    return both

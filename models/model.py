@@ -14,7 +14,7 @@ from .artifact import Manifest, TrainingData, checksum, fingerprint, read_artifa
 from .cells import fit_cells
 from .codes import pack_bits
 from .directory import bucket_terms
-from .embeddings import Embeddings, Progress, as_training_embeddings, no_progress
+from .embeddings import Embeddings, Progress, as_training_embeddings, no_progress, unit
 from .grid import GridWeights
 from .itq import fit_itq
 from .lsh import fit_lsh
@@ -169,11 +169,16 @@ class HashModel:
         return bucket_terms(self.n_buckets)
 
     def margins(self, embeddings: Embeddings) -> NDArray[np.float32]:
-        """What the bits of a network's code are the signs of: (n, n_bits) float32.
+        """What a code's bits are the signs of: (n, n_bits) float32.
 
         A bit whose margin is within 1e-5 of zero is not defined: another processor may add
-        in another order.
+        in another order. Of a linear hash they are cosines to the hyperplanes.
         """
+        if self.is_linear:
+            weights = self.weights
+            lengths = np.linalg.norm(weights.code_rows, axis=1)
+            cosines = unit(embeddings) @ (weights.code_rows / lengths[:, None]).T
+            return np.asarray(cosines - weights.code_offsets / lengths, dtype=np.float32)
         rows = np.ascontiguousarray(embeddings, dtype=np.float32)
         margins: NDArray[np.float32] = self._session.run(["margins"], {"embedding": rows})[0]
         return margins

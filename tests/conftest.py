@@ -1,17 +1,21 @@
-"""One real node for the whole session, real words, and an index of its own for each test."""
+"""A real node of each engine for the whole session, real words, an index for each test."""
 
 import hashlib
 import os
 import shutil
 import signal
 import tempfile
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from meta4 import Document, EmbeddedNode, HashModel, Meta4
-from meta4.adapter.engines.opensearch import OpenSearchEngine
+from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
+from meta4.adapter.engines.node.opensearch import OpenSearchServer
+from meta4.adapter.engines.node.server import free_port
 from meta4.adapter.indexes import create_index
 from meta4.adapter.loading import load_documents
 from meta4.adapter.store import ModelStore
@@ -23,6 +27,14 @@ from meta4.models.specs import CellsSpec, ItqSpec, LshSpec
 FIELD = "embedding"
 #: Documents of the shared index: enough that buckets pay.
 N_SHARED = 12_000
+#: Tests that ask for `engine` or `node` run on both of these.
+BOTH = ("opensearch", "elasticsearch")
+SERVERS = {
+    "opensearch": OpenSearchServer(),
+    "elasticsearch": ElasticsearchServer("9.4.3"),
+    "elasticsearch 8": ElasticsearchServer("8.19.13"),
+    "elasticsearch bare": ElasticsearchServer("9.2.0"),
+}
 KINDS = ("lsh", "itq", "cells")
 SPECS = {
     "lsh": LshSpec(n_bits=96, bits_per_table=6, n_tables=2, seed=3),
@@ -52,13 +64,15 @@ def model(request, models):
     return models[request.param]
 
 
-@pytest.fixture(scope="session")
-def node():
-    """A real OpenSearch, started by the project itself."""
+@contextmanager
+def running(server):
+    """A real server, started by the project itself."""
     # Not pytest's own folder: that is closed to the unprivileged user that root starts it as.
     folder = Path(tempfile.mkdtemp(prefix="meta4-tests-"))
     folder.chmod(0o755)
-    node = EmbeddedNode(data=folder / "node", heap_mb=1024, port=free_port(), quick_start=True)
+    node = EmbeddedNode(
+        server, data=folder / "node", heap_mb=1024, port=free_port(0), quick_start=True
+    )
     try:
         node.start()
         yield node
@@ -67,15 +81,28 @@ def node():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def free_port():
-    from meta4.adapter.engines.node.command import free_port as free
+@pytest.fixture(scope="session")
+def nodes():
+    """All servers, each started when a test first asks for it: `nodes("opensearch")`."""
+    started = {}
+    with ExitStack() as stack:
 
-    return free(0)
+        def get(name):
+            if name not in started:
+                started[name] = stack.enter_context(running(SERVERS[name]))
+            return started[name]
+
+        yield get
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def node(request, nodes):
+    return nodes(request.param)
 
 
 @pytest.fixture(scope="session")
 def engine(node):
-    engine = OpenSearchEngine.at(node.url)
+    engine = connect(node.url)
     yield engine
     engine.close()
 
@@ -157,6 +184,11 @@ class Words:
 
 
 @pytest.fixture(scope="session")
-def words(engine, sample):
+def words_model(sample):
     spec = CellsSpec(n_bits=64, n_buckets=256, iterations=6)
-    return Words(engine, sample, HashModel.fit(spec, sample.vectors[:N_SHARED]))
+    return HashModel.fit(spec, sample.vectors[:N_SHARED])
+
+
+@pytest.fixture(scope="session")
+def words(engine, sample, words_model):
+    return Words(engine, sample, words_model)

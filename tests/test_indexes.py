@@ -3,6 +3,8 @@ from conftest import FIELD, word_documents
 
 from meta4 import HashModel
 from meta4.adapter.catalog import read_spec
+from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.elasticsearch import ElasticsearchEngine
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.indexes import create_index, drop_index, list_indexes, pipeline_name, show_index
 from meta4.adapter.store import ModelStore, resolve_reference
@@ -23,14 +25,18 @@ def test_mapping_settings_and_meta(engine, make_index, index_name, models):
     spec = make_index(models["cells"], hashing="server")
     mapping = engine.mappings(index_name)[index_name]
     vector = mapping["properties"][FIELD]
-    assert vector["dimension"] == 100
+    assert vector["type"] == engine.dialect.vector(spec)["type"]
+    assert 100 in (vector.get("dimension"), vector.get("dims"))
     hashes = mapping["properties"]["meta4"]["properties"][FIELD]["properties"]
     assert hashes["bucket"]["type"] == "keyword"
     assert hashes["code_0"] == {"type": "long", "index": False}
     assert len([name for name in hashes if name.startswith("code_")]) == 2  # 72 bits
     settings = engine.request("GET", f"/{index_name}/_settings")[index_name]["settings"]["index"]
     assert settings["sort"]["field"] == [f"meta4.{FIELD}.bucket"]
-    assert settings["knn.advanced"]["approximate_threshold"] == "-1"
+    if isinstance(engine, OpenSearchEngine):
+        assert settings["knn.advanced"]["approximate_threshold"] == "-1"
+    else:
+        assert vector["index_options"]["type"] == "flat"
     assert settings["default_pipeline"] == pipeline_name(index_name)
     assert read_spec(engine, index_name) == spec
 
@@ -140,28 +146,40 @@ def test_a_reference_is_a_folder_or_a_name(engine, models, tmp_path):
 
 def test_a_cluster_that_is_down():
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9: no connection.*node start"):
-        OpenSearchEngine.at("http://user:secret@127.0.0.1:9").version()
+        connect("http://user:secret@127.0.0.1:9")
 
 
 def test_no_password_in_an_error():
     with pytest.raises(UnreachableError) as caught:
-        OpenSearchEngine.at("http://user:secret@127.0.0.1:9").version()
+        connect("http://user:secret@127.0.0.1:9")
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_cannot_hold_hashed_indexes(engine, monkeypatch):
+def answering(engine, answers, monkeypatch):
     """Faults that a node of the right kind cannot be made to have are answered by a stand-in."""
+    monkeypatch.setattr(engine, "request", lambda method, path, **_: answers[path])
+    return engine
 
-    def check(version, plugins=()):
-        answers = {"/": {"version": version}, "/_cat/plugins": [{"component": p} for p in plugins]}
-        monkeypatch.setattr(engine, "request", lambda method, path, **_: answers[path])
-        engine.check_usable()
 
-    new = {"distribution": "opensearch", "number": "3.6.0"}
+def test_an_opensearch_that_cannot_hold_hashed_indexes(monkeypatch):
+    def check(number, *plugins):
+        answers = {
+            "/": {"version": {"distribution": "opensearch", "number": number}},
+            "/_cat/plugins": [{"component": plugin} for plugin in plugins],
+        }
+        engine = OpenSearchEngine.at("http://127.0.0.1:9")
+        answering(engine, answers, monkeypatch).check_usable(scripts=True)
+
     with pytest.raises(RefusedError, match="lacks the k-NN plugin"):
-        check(new)
+        check("3.6.0")
     with pytest.raises(RefusedError, match=r"expected 2\.19 or later"):
-        check({"distribution": "opensearch", "number": "2.11.1"}, ["opensearch-knn"])
-    with pytest.raises(RefusedError, match="is not OpenSearch"):
-        check({"number": "9.2.0"})
-    check(new, ["opensearch-knn"])
+        check("2.11.1", "opensearch-knn")
+    check("3.6.0", "opensearch-knn")
+
+
+def test_an_elasticsearch_that_cannot_hold_hashed_indexes(monkeypatch):
+    node = {"version": "8.11.4", "modules": []}
+    engine = ElasticsearchEngine.at("http://127.0.0.1:9")
+    answering(engine, {"/_nodes/_local/plugins": {"nodes": {"a": node}}}, monkeypatch)
+    with pytest.raises(RefusedError, match=r"8\.11\.4; expected 8\.15 or later"):
+        engine.check_usable(scripts=False)

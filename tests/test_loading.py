@@ -1,10 +1,13 @@
 import json
 
+import elasticsearch.helpers
 import numpy as np
+import opensearchpy
 import pytest
 from conftest import FIELD, word_documents
 
 from meta4 import Document, DocumentHasher, Meta4
+from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.healing import heal_index
 from meta4.adapter.loading import load_documents
 from meta4.errors import EmbeddingError, InputError, RefusedError, UnreachableError
@@ -138,7 +141,7 @@ def test_a_read_only_index_says_so_and_takes_nothing(
     assert len(report.refusals) == 3
     assert "read-only" in report.refusals[0].reason
     with pytest.raises(RefusedError, match="takes no writes"):
-        engine.put_meta(index_name, {})
+        engine.request("PUT", f"/{index_name}/_doc/a", body={})
     unblock = {"index.blocks.read_only_allow_delete": None}
     engine.request("PUT", f"/{index_name}/_settings", body=unblock)
 
@@ -178,15 +181,16 @@ def test_what_went_past_the_pipeline_is_healed(engine, make_index, index_name, m
 @pytest.mark.server
 def test_loading_from_ones_own_code(engine, node, make_index, index_name, models, sample):
     """`Meta4.load`, and the same documents through the client's own helper."""
-    from opensearchpy import OpenSearch, helpers
-
     make_index(models["cells"], hashing="server")
-    client = OpenSearch(node.url)
+    if isinstance(engine, OpenSearchEngine):
+        client, bulk = opensearchpy.OpenSearch(node.url), opensearchpy.helpers.bulk
+    else:
+        client, bulk = elasticsearch.Elasticsearch(node.url), elasticsearch.helpers.bulk
     meta4 = Meta4(client)
     report = meta4.load(index=index_name, documents=word_documents(sample, range(30)))
     assert report.n_indexed == 30
     actions = meta4.actions(index=index_name, documents=word_documents(sample, range(30, 50)))
-    done, _ = helpers.bulk(client, actions, pipeline="_none")
+    done, _ = bulk(client, actions, pipeline="_none")
     assert done == 20
     engine.refresh(index_name)
     assert heal_index(engine, index_name, dry_run=True) == 0

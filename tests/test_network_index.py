@@ -81,14 +81,20 @@ def test_a_promise_holds_with_a_network(engine, make_index, index_name, networks
     assert np.mean(found) >= 0.95 - 2 * np.std(found) / np.sqrt(len(found))
 
 
-def test_a_learned_model_promises_looks_into_less_and_hashes_on_the_server(
-    engine, make_index, index_name, sample, monkeypatch
-):
-    """Its documents' hash is that of cells; only a query asks the network."""
+@pytest.fixture(scope="module")
+def learned(sample):
+    """Words held out, words to index, and a model of the latter."""
     # Rarer words lie elsewhere: only queries like the documents have the documents' promise.
     held_out, base = np.split(np.random.default_rng(0).permutation(sample.vectors[:8150]), [150])
     spec = LearnedSpec(n_buckets=64, layers=(64,), epochs=12.0, batch=256, iterations=5)
-    model = HashModel.fit(spec, base, options=CPU)
+    return held_out, base, HashModel.fit(spec, base, options=CPU)
+
+
+def test_a_learned_model_promises_looks_into_less_and_hashes_on_the_server(
+    engine, make_index, index_name, learned, monkeypatch
+):
+    """Its documents' hash is that of cells; only a query asks the network."""
+    held_out, base, model = learned
     made = make_index(model, hashing="server", docs=documents(base))
     assert made.plan == "learned"
     looked_into = {}

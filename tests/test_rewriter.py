@@ -1,6 +1,7 @@
 """Bodies compared whole with what lies in golden/, and each run on the live node."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from conftest import FIELD
 from meta4.adapter.clauses import find_sites
 from meta4.adapter.planning import RequestPlan
 from meta4.adapter.rewriter import PlannedSite, rewrite_body
+from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.opensearch import OpenSearchDialect
 from meta4.mappings.spec import IndexSpec, ModelRef
 from meta4.models.probing import Probes
 
 GOLDEN = Path(__file__).parent / "golden"
+DIALECTS = {"opensearch": OpenSearchDialect(), "elasticsearch": ElasticsearchDialect()}
 DIMS = 4
 SPEC = IndexSpec(
     field=FIELD,
@@ -80,7 +83,7 @@ class OneCode:
         return np.full((len(embeddings), 1), 0b10100000, dtype=np.uint8)
 
 
-def rewritten(name):
+def rewritten(name, dialect):
     body, strategy, plan, n_strays = CASES[name]
     spec = SPEC.model_copy(update={"strategy": strategy, "window": 5})
     planned = []
@@ -89,20 +92,27 @@ def rewritten(name):
         vectors = np.array([operand.vector for operand in operands], dtype=np.float32)
         planned.append(PlannedSite(site, vectors, plan, ["self"], n_strays))
     before = json.dumps(body)
-    result = rewrite_body(body, planned, spec, OneCode(), OpenSearchDialect())
+    result = rewrite_body(body, planned, spec, OneCode(), dialect)
     assert json.dumps(body) == before, "the caller's body was changed"
     return json.loads(json.dumps(result))
 
 
+def golden(name, engine):
+    return GOLDEN / engine / f"{name}.json"
+
+
+@pytest.mark.parametrize("engine_name", DIALECTS)
 @pytest.mark.parametrize("name", CASES)
-def test_body_is_the_golden_one(name):
-    assert rewritten(name) == json.loads((GOLDEN / f"{name}.json").read_text())
+def test_body_is_the_golden_one(name, engine_name):
+    body = rewritten(name, DIALECTS[engine_name])
+    assert body == json.loads(golden(name, engine_name).read_text())
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("name", CASES)
 def test_golden_body_runs(engine, golden_index, name):
-    answer = engine.search(golden_index, json.loads((GOLDEN / f"{name}.json").read_text()))
+    (engine_name,) = [n for n, d in DIALECTS.items() if type(d) is type(engine.dialect)]
+    answer = engine.search(golden_index, json.loads(golden(name, engine_name).read_text()))
     assert answer["_shards"]["failed"] == 0
     if CASES[name][0].get("size") != 0:
         assert {hit["_id"] for hit in answer["hits"]["hits"]} <= {"one", "two", "three"}
@@ -113,7 +123,7 @@ def test_golden_body_runs(engine, golden_index, name):
 def golden_index(engine):
     """Four documents by hand; the last is excluded by its id `self`."""
     name = "golden-bodies"
-    body = OpenSearchDialect().index_body(SPEC, shards=1, replicas=0, pipeline=None)
+    body = engine.dialect.index_body(SPEC, shards=1, replicas=0, pipeline=None)
     body["mappings"]["properties"]["colour"] = {"type": "keyword"}
     body["mappings"]["properties"]["rank"] = {"type": "integer"}
     engine.create_index(name, body)
@@ -129,5 +139,5 @@ def golden_index(engine):
 
 
 if __name__ == "__main__":  # python tests/test_rewriter.py writes the bodies anew, to be read
-    for case in CASES:
-        (GOLDEN / f"{case}.json").write_text(json.dumps(rewritten(case), indent=2) + "\n")
+    for case, (kind, dialect) in product(CASES, DIALECTS.items()):
+        golden(case, kind).write_text(json.dumps(rewritten(case, dialect), indent=2) + "\n")

@@ -357,6 +357,7 @@ def test_eval_measures_what_it_says(words):
     assert exact.docs_looked_into == pytest.approx(1.0, abs=1e-3)  # the query itself is left out
 
 
+@pytest.mark.parametrize("node", ["opensearch"], indirect=True)
 def test_a_promise_for_queries_unlike_documents_takes_such_queries(
     engine, words, make_index, index_name, sample
 ):

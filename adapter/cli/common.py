@@ -26,8 +26,9 @@ from rich.text import Text
 
 from ...ingest.sources import read_embeddings
 from ..catalog import read_spec
+from ..engines.connecting import connect
+from ..engines.engine import Engine
 from ..engines.node import running_url
-from ..engines.opensearch import OpenSearchEngine
 
 F = TypeVar("F", bound=Callable[..., Any])
 URL_VARIABLE = "META4_URL"
@@ -76,7 +77,7 @@ def query_options(*, least: int, default: int) -> Callable[[F], F]:
 
 
 def read_queries(
-    file: Path | None, n: int, engine: OpenSearchEngine, index: str
+    file: Path | None, n: int, engine: Engine, index: str
 ) -> tuple[NDArray[Any] | None, int]:
     """The vectors of a query file, if there is one, and how many of `n` queries there will be.
 
@@ -88,9 +89,9 @@ def read_queries(
     return given, min(n, len(given))
 
 
-def engine_at(url: str | None) -> OpenSearchEngine:
+def engine_at(url: str | None) -> Engine:
     """The cluster that a command means."""
-    return OpenSearchEngine.at(url or running_url() or _DEFAULT_URL)
+    return connect(url or running_url() or _DEFAULT_URL)
 
 
 def print_json(value: Any, *, lines: bool = False) -> None:

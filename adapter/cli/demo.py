@@ -5,9 +5,9 @@ from contextlib import ExitStack
 import click
 
 from ..demonstration import INDEX, Demonstration, run_demonstration
+from ..engines.connecting import connect
 from ..engines.node import EmbeddedNode
 from ..engines.node.folders import default_data
-from ..engines.opensearch import OpenSearchEngine
 from .common import (
     counting,
     downloading,
@@ -37,7 +37,7 @@ def demo_command(url: str | None, as_json: bool) -> None:
                 url = stack.enter_context(node).url
             notes.print(f"OpenSearch runs at {url}")
         progress = stack.enter_context(stages())
-        result = run_demonstration(OpenSearchEngine.at(url), counting, progress)
+        result = run_demonstration(connect(url), counting, progress)
     if as_json:
         print_json(result.as_dict(), lines=True)
     else:

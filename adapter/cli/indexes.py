@@ -77,7 +77,7 @@ def create_command(
     Example: meta4 index create words --model words-model --field embedding
     """
     engine = engine_at(url)
-    engine.check_usable()
+    engine.check_usable(scripts=indexes.needs_scripts(strategy, hashing))
     ref, model = resolve_reference(ModelStore(engine), reference)
     spec = indexes.create_index(
         engine,

@@ -1,39 +1,29 @@
-"""Turning clients' exceptions into ours, and digging the server's own reason out of them."""
+"""Servers' answers that say no, as errors of ours: their own reason dug out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-from opensearchpy import exceptions as client
 
 from ...errors import EngineError, NotFoundError, RefusedError, UnreachableError
 
 
-@contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Run calls of the client, raising only meta4's errors.
+def unreachable(url: str, *, timed_out: bool) -> UnreachableError:
+    """No connection, or no answer in time."""
+    reason = "no answer in time" if timed_out else "no connection"
+    return UnreachableError(
+        f"{url}: {reason}; is the server up? Start one here with: meta4 node start"
+    )
 
-    Raises:
-        UnreachableError: no connection or no answer in time.
-        NotFoundError: 404.
-        RefusedError: any other status that says no (4xx).
-        EngineError: the server failed (5xx).
+
+def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
+    """The error for an answer with a status of 400 or above, and its body.
+
+    `NotFoundError` for 404, `RefusedError` for any other 4xx, `EngineError` where the server
+    failed.
     """
-    try:
-        yield
-    except client.ConnectionError as error:
-        reason = "no answer in time" if error.status_code == "TIMEOUT" else "no connection"
-        raise UnreachableError(
-            f"{url}: {reason}; is the server up? Start one here with: meta4 node start"
-        ) from error
-    except client.NotFoundError as error:
-        raise NotFoundError(f"{url}: {root_cause(error.info)}") from error
-    except client.TransportError as error:
-        reason = root_cause(error.info)
-        status = error.status_code if isinstance(error.status_code, int) else 500
-        hint = _hint(reason)
-        kind = RefusedError if 400 <= status < 500 else EngineError
-        raise kind(f"{url} answered {status}: {reason}{hint}") from error
+    reason = root_cause(info)
+    if status == 404:
+        return NotFoundError(f"{url}: {reason}")
+    kind = RefusedError if 400 <= status < 500 else EngineError
+    return kind(f"{url} answered {status}: {reason}{_hint(reason)}")
 
 
 def root_cause(info: Any) -> str:
@@ -65,4 +55,12 @@ def _hint(reason: str) -> str:
         )
     if "knn_vector" in reason and "No handler" in reason:
         return " (the k-NN plugin is missing; install opensearch-knn on every node)"
+    if "script_lang not supported" in reason:
+        return " (this server runs no scripts: use strategy native, and 3cosadd for analogies)"
     return ""
+
+
+def redacted(url: str) -> str:
+    """The URL without its user and password."""
+    scheme, separator, rest = url.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

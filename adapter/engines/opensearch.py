@@ -1,20 +1,18 @@
-"""The OpenSearch client, cut down to what meta4 asks of a cluster."""
+"""OpenSearch, through opensearch-py."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, exceptions
 from opensearchpy.serializer import JSONSerializer
 
-from ...errors import NotFoundError, RefusedError
-from ...mappings.dialect import Dialect
+from ...errors import RefusedError
 from ...mappings.opensearch import OpenSearchDialect
-from .faults import translated
+from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release
+from .faults import redacted, refusal, unreachable
 
-Json = dict[str, Any]
-#: Seconds; opensearch-py wants a number, not "60s".
-_TIMEOUT = 120
 _KNN_PLUGIN = "opensearch-knn"
 _OLDEST = (2, 19)
 
@@ -31,19 +29,19 @@ class _FastJson(JSONSerializer):
         return orjson.loads(s)
 
 
-class OpenSearchEngine:
-    """One cluster. Every method raises meta4's errors only (`translated`)."""
+class OpenSearchEngine(Engine):
+    """See `Engine`."""
 
     def __init__(self, client: OpenSearch, url: str) -> None:
         self._client = client
         self.url = url
-        self.dialect: Dialect = OpenSearchDialect()
+        self.dialect = OpenSearchDialect()
 
     @classmethod
     def at(cls, url: str) -> "OpenSearchEngine":
         """A client for a URL; nothing is sent yet."""
         client = OpenSearch(
-            url, timeout=_TIMEOUT, serializer=_FastJson(), max_retries=0, http_compress=False
+            url, timeout=TIMEOUT, serializer=_FastJson(), max_retries=0, http_compress=False
         )
         return cls(client, redacted(url))
 
@@ -52,30 +50,28 @@ class OpenSearchEngine:
         self._client.close()
 
     def request(self, method: str, path: str, body: Any = None, params: Json | None = None) -> Any:
-        """Any other call, by its path."""
-        with translated(self.url):
-            return self._client.transport.perform_request(method, path, params=params, body=body)
+        """Any call, by its path; bytes are NDJSON."""
+        # opensearch-py signs and logs bodies as str.
+        text = body.decode() if isinstance(body, bytes) else body
+        with _translated(self.url):
+            return self._client.transport.perform_request(method, path, params=params, body=text)
 
     def version(self) -> str:
-        """The server's version number."""
+        """See `Engine`."""
         return str(self.request("GET", "/")["version"]["number"])
 
-    def check_usable(self) -> None:
-        """Refuse a server on which no hashed index can be made.
+    def distribution(self) -> str | None:
+        """What the server calls itself; None where it does not, as Elasticsearch."""
+        answer = self.request("GET", "/")
+        version = answer.get("version") if isinstance(answer, dict) else None
+        return version.get("distribution") if isinstance(version, dict) else None
 
-        Raises:
-            RefusedError: not OpenSearch, too old, or without the k-NN plugin.
-        """
-        version = self.request("GET", "/")["version"]
-        if version.get("distribution") != "opensearch":
+    def check_usable(self, *, scripts: bool) -> None:
+        """See `Engine`: too old, or without the k-NN plugin."""
+        version = self.version()
+        if release(version) < _OLDEST:
             raise RefusedError(
-                f"{self.url} is not OpenSearch (version {version.get('number')}); "
-                f"this version of meta4 makes its indexes on OpenSearch 2.19 and later"
-            )
-        found = tuple(int(part) for part in version["number"].split(".")[:2])
-        if found < _OLDEST:
-            raise RefusedError(
-                f"{self.url} is OpenSearch {version['number']}; expected 2.19 or later, "
+                f"{self.url} is OpenSearch {version}; expected 2.19 or later, "
                 f"where a vector field can do without a graph"
             )
         plugins = self.request("GET", "/_cat/plugins", params={"format": "json"})
@@ -85,101 +81,29 @@ class OpenSearchEngine:
                 f"every node, or start a node that has it with: meta4 node start"
             )
 
-    def create_index(self, index: str, body: Json) -> None:
-        """Create an index."""
-        self.request("PUT", f"/{index}", body=body)
-
-    def delete_index(self, index: str) -> None:
-        """Delete an index; no error where there is none."""
-        self.request("DELETE", f"/{index}", params={"ignore_unavailable": "true"})
-
-    def index_exists(self, index: str) -> bool:
-        """Whether there is an index (or alias) of that name."""
-        with translated(self.url):
-            return bool(self._client.indices.exists(index=index))
-
-    def mappings(self, pattern: str) -> dict[str, Json]:
-        """Mapping by index name; empty where the pattern matches nothing.
-
-        Raises:
-            NotFoundError: a name without wildcards that is no index.
-        """
-        answer = self.request("GET", f"/{pattern}/_mapping")
-        return {name: entry["mappings"] for name, entry in answer.items()}
-
-    def put_meta(self, index: str, meta: Json) -> None:
-        """Replace the mapping's `_meta`."""
-        self.request("PUT", f"/{index}/_mapping", body={"_meta": meta})
-
-    def put_pipeline(self, name: str, body: Json) -> None:
-        """Create or replace an ingest pipeline."""
-        self.request("PUT", f"/_ingest/pipeline/{name}", body=body)
-
-    def delete_pipeline(self, name: str) -> None:
-        """Delete an ingest pipeline; no error where there is none."""
+    @contextmanager
+    def point_in_time(self, index: str, shard: str) -> Iterator[Json]:
+        """See `Engine`."""
+        path = f"/{index}/_search/point_in_time"
+        params = {"keep_alive": KEEP_ALIVE, "preference": f"_shards:{shard}"}
+        pit = self.request("POST", path, params=params)["pit_id"]
         try:
-            self.request("DELETE", f"/_ingest/pipeline/{name}")
-        except NotFoundError:
-            return
-
-    def refresh(self, index: str) -> None:
-        """Make what was written visible to searches."""
-        self.request("POST", f"/{index}/_refresh")
-
-    def search(self, index: str, body: Json, params: Json | None = None) -> Json:
-        """One `_search`."""
-        answer: Json = self.request("POST", f"/{index}/_search", body=body, params=params)
-        return answer
-
-    def msearch(self, index: str, bodies: Sequence[Json]) -> list[Json]:
-        """Many searches in one round trip, in their order.
-
-        Raises:
-            EngineError: one of them failed.
-        """
-        lines = b"".join(b"{}\n" + orjson.dumps(body) + b"\n" for body in bodies)
-        answer = self.request("POST", f"/{index}/_msearch", body=lines.decode())
-        for response in answer["responses"]:
-            if "error" in response:
-                raise RefusedError(f"{self.url}: {response['error'].get('reason')}")
-        responses: list[Json] = answer["responses"]
-        return responses
-
-    def count(self, index: str, query: Json | None = None) -> int:
-        """Number of documents that match."""
-        body = None if query is None else {"query": query}
-        return int(self.request("POST", f"/{index}/_count", body=body)["count"])
-
-    def sources(self, index: str, ids: Sequence[str], field: str) -> list[Json | None]:
-        """`_source` of documents by id, cut down to one field; None for those not there."""
-        answer = self.request(
-            "POST", f"/{index}/_mget", body={"ids": list(ids)}, params={"_source_includes": field}
-        )
-        return [doc.get("_source") if doc.get("found") else None for doc in answer["docs"]]
-
-    def bulk(self, index: str, payload: bytes, *, pipeline: str | None = None) -> list[Json]:
-        """One `_bulk` of NDJSON; the items' results, in order, failed ones too."""
-        params = {} if pipeline is None else {"pipeline": pipeline}
-        # opensearch-py signs and logs bodies as str.
-        answer = self.request("POST", f"/{index}/_bulk", body=payload.decode(), params=params)
-        return [next(iter(item.values())) for item in answer["items"]]
-
-    def scan(self, index: str, body: Json, *, page: int = 1000) -> Iterator[Json]:
-        """All hits of a query, unordered, by scroll."""
-        answer = self.search(index, {**body, "size": page}, params={"scroll": "5m"})
-        try:
-            while answer["hits"]["hits"]:
-                yield from answer["hits"]["hits"]
-                answer = self.request(
-                    "POST",
-                    "/_search/scroll",
-                    body={"scroll": "5m", "scroll_id": answer["_scroll_id"]},
-                )
+            yield {"id": pit, "keep_alive": KEEP_ALIVE}
         finally:
-            self.request("DELETE", "/_search/scroll", body={"scroll_id": answer["_scroll_id"]})
+            self.request("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
+
+    def has_scripts(self) -> bool:
+        """See `Engine`: Painless is part of every distribution."""
+        return True
 
 
-def redacted(url: str) -> str:
-    """The URL without its user and password."""
-    scheme, separator, rest = url.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Run calls of the client, raising only meta4's errors."""
+    try:
+        yield
+    except exceptions.ConnectionError as error:
+        raise unreachable(url, timed_out=error.status_code == "TIMEOUT") from error
+    except exceptions.TransportError as error:
+        status = error.status_code if isinstance(error.status_code, int) else 500
+        raise refusal(url, status, error.info) from error

@@ -1,0 +1,173 @@
+"""What meta4 asks of a cluster, in the calls that both engines have."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import orjson
+
+from ...errors import NotFoundError, RefusedError
+from ...mappings.dialect import Dialect
+
+Json = dict[str, Any]
+#: Seconds.
+TIMEOUT = 120
+#: For how long a server keeps a scroll or a point in time that is not asked for.
+KEEP_ALIVE = "5m"
+
+
+class Engine(ABC):
+    """One cluster. Every method raises meta4's errors only.
+
+    Attributes:
+        url: where, without a password.
+        dialect: how it writes mappings and vector queries.
+    """
+
+    url: str
+    dialect: Dialect
+
+    @abstractmethod
+    def request(self, method: str, path: str, body: Any = None, params: Json | None = None) -> Any:
+        """Any call, by its path; bytes are NDJSON."""
+
+    @abstractmethod
+    def check_usable(self, *, scripts: bool) -> None:
+        """Refuse a server on which no such index can be made.
+
+        Args:
+            scripts: whether the index needs them: to hash on the server, or to rerank.
+
+        Raises:
+            RefusedError: what is missing, and how to come by it.
+        """
+
+    @abstractmethod
+    def has_scripts(self) -> bool:
+        """Whether the server runs scripts, in searches and in pipelines."""
+
+    @abstractmethod
+    def point_in_time(self, index: str, shard: str) -> AbstractContextManager[Json]:
+        """A shard as it is now, for as long as the context: what a search's `pit` takes."""
+
+    def vectors_in_source(self) -> Json:
+        """Parameters with which a request's `_source` holds vectors."""
+        return {}
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """The server's version number."""
+
+    def create_index(self, index: str, body: Json) -> None:
+        """Create an index."""
+        self.request("PUT", f"/{index}", body=body)
+
+    def delete_index(self, index: str) -> None:
+        """Delete an index; no error where there is none."""
+        self.request("DELETE", f"/{index}", params={"ignore_unavailable": "true"})
+
+    def index_exists(self, index: str) -> bool:
+        """Whether there is an index (or alias) of that name."""
+        try:
+            self.mappings(index)
+        except NotFoundError:
+            return False
+        return True
+
+    def mappings(self, pattern: str) -> dict[str, Json]:
+        """Mapping by index name; empty where the pattern matches nothing.
+
+        Raises:
+            NotFoundError: a name without wildcards that is no index.
+        """
+        answer = self.request("GET", f"/{pattern}/_mapping")
+        return {name: entry["mappings"] for name, entry in answer.items()}
+
+    def put_meta(self, index: str, meta: Json) -> None:
+        """Replace the mapping's `_meta`."""
+        self.request("PUT", f"/{index}/_mapping", body={"_meta": meta})
+
+    def put_pipeline(self, name: str, body: Json) -> None:
+        """Create or replace an ingest pipeline."""
+        self.request("PUT", f"/_ingest/pipeline/{name}", body=body)
+
+    def delete_pipeline(self, name: str) -> None:
+        """Delete an ingest pipeline; no error where there is none."""
+        try:
+            self.request("DELETE", f"/_ingest/pipeline/{name}")
+        except NotFoundError:
+            return
+
+    def refresh(self, index: str) -> None:
+        """Make what was written visible to searches."""
+        self.request("POST", f"/{index}/_refresh")
+
+    def search(self, index: str, body: Json, params: Json | None = None) -> Json:
+        """One `_search`."""
+        answer: Json = self.request("POST", f"/{index}/_search", body=body, params=params)
+        return answer
+
+    def msearch(self, index: str, bodies: Sequence[Json]) -> list[Json]:
+        """Many searches in one round trip, in their order.
+
+        Raises:
+            EngineError: one of them failed.
+        """
+        lines = b"".join(b"{}\n" + orjson.dumps(body) + b"\n" for body in bodies)
+        answer = self.request("POST", f"/{index}/_msearch", body=lines)
+        for response in answer["responses"]:
+            if "error" in response:
+                raise RefusedError(f"{self.url}: {response['error'].get('reason')}")
+        responses: list[Json] = answer["responses"]
+        return responses
+
+    def count(self, index: str, query: Json | None = None, *, shard: str | None = None) -> int:
+        """Number of documents that match, in one shard if one is named."""
+        body = None if query is None else {"query": query}
+        params = None if shard is None else {"preference": f"_shards:{shard}"}
+        return int(self.request("POST", f"/{index}/_count", body, params)["count"])
+
+    def sources(
+        self, index: str, ids: Sequence[str], field: str | None = None
+    ) -> list[Json | None]:
+        """`_source` of documents by id, cut down to one field if named; None if not there."""
+        only = {} if field is None else {"_source_includes": field}
+        answer = self.request(
+            "POST",
+            f"/{index}/_mget",
+            body={"ids": list(ids)},
+            params={**only, **self.vectors_in_source()},
+        )
+        return [doc.get("_source") if doc.get("found") else None for doc in answer["docs"]]
+
+    def bulk(self, index: str, payload: bytes, *, pipeline: str | None = None) -> list[Json]:
+        """One `_bulk` of NDJSON; the items' results, in order, failed ones too."""
+        params = {} if pipeline is None else {"pipeline": pipeline}
+        answer = self.request("POST", f"/{index}/_bulk", body=payload, params=params)
+        return [next(iter(item.values())) for item in answer["items"]]
+
+    def scan(self, index: str, body: Json, *, page: int = 1000) -> Iterator[Json]:
+        """All hits of a query with their vectors, unordered, by scroll."""
+        params = {"scroll": KEEP_ALIVE, **self.vectors_in_source()}
+        answer = self.search(index, {**body, "size": page}, params=params)
+        try:
+            while answer["hits"]["hits"]:
+                yield from answer["hits"]["hits"]
+                answer = self.request(
+                    "POST",
+                    "/_search/scroll",
+                    body={"scroll": KEEP_ALIVE, "scroll_id": answer["_scroll_id"]},
+                )
+        finally:
+            self.request("DELETE", "/_search/scroll", body={"scroll_id": answer["_scroll_id"]})
+
+
+def release(version: str) -> tuple[int, int]:
+    """Major and minor of a version number."""
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)

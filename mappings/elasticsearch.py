@@ -1,0 +1,73 @@
+"""Elasticsearch 8.15 and later."""
+
+from .dialect import Body, Dialect, Vector
+from .spec import IndexSpec
+
+_MOST_CANDIDATES = 10_000
+
+
+class ElasticsearchDialect(Dialect):
+    """`dense_vector` without a graph."""
+
+    script_field = "params.field"
+    graphs = ("hnsw", "int8_hnsw", "bbq_hnsw")
+    candidate_options = ("num_candidates",)
+
+    def settings(self) -> Body:
+        """See `Dialect`."""
+        return {}
+
+    def vector(self, spec: IndexSpec) -> Body:
+        """See `Dialect`."""
+        return {
+            "type": "dense_vector",
+            "dims": spec.dims,
+            "index": True,
+            "similarity": "cosine",
+            "index_options": {"type": "flat"},
+        }
+
+    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+        """`knn`; flat vectors are all scored, so that k candidates a shard are enough."""
+        inner: Body = {
+            "field": spec.field,
+            "query_vector": vector,
+            "k": k,
+            "num_candidates": k,
+        }
+        if within is not None:
+            inner["filter"] = within
+        return {"knn": inner}
+
+    def graph_index_body(self, field: str, dims: int, graph: str) -> Body:
+        """See `Dialect`."""
+        vector = {
+            "type": "dense_vector",
+            "dims": dims,
+            "similarity": "cosine",
+            "index_options": {"type": graph},
+        }
+        return {
+            "settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0}},
+            "mappings": {"properties": {field: vector}},
+        }
+
+    def graph_body(
+        self,
+        field: str,
+        vector: Vector,
+        size: int,
+        candidates: int,
+        within: Body | None,
+        option: str,
+    ) -> Body:
+        """See `Dialect`. The engine takes at most 10,000 candidates."""
+        knn: Body = {
+            "field": field,
+            "query_vector": vector,
+            "k": size,
+            option: min(max(candidates, size), _MOST_CANDIDATES),
+        }
+        if within is not None:
+            knn["filter"] = within
+        return {"size": size, "_source": False, "knn": knn}
