@@ -55,3 +55,15 @@ def remove_at(source: dict[str, Any], path: str) -> None:
     inner = value_at(source, head) if head else source
     if isinstance(inner, dict):
         inner.pop(last, None)
+
+
+def without(source: dict[str, Any], path: str) -> dict[str, Any]:
+    """A copy without a dotted field, and without objects that held nothing else."""
+    head, _, rest = path.partition(".")
+    copied = {key: value for key, value in source.items() if key != head}
+    inner = source.get(head)
+    if rest and isinstance(inner, dict):
+        left = without(inner, rest)
+        if left:
+            copied[head] = left
+    return copied

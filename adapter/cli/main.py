@@ -8,6 +8,7 @@ import click
 
 from ..._version import __version__
 from ...errors import Meta4Error
+from .copying import copy_command
 from .demo import demo_command
 from .documents import ingest_command
 from .indexes import index_group
@@ -32,6 +33,7 @@ for command in (
     model_group,
     index_group,
     ingest_command,
+    copy_command,
     similar_command,
     analogy_command,
     explain_command,

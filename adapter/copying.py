@@ -1,0 +1,353 @@
+"""A hashed index in another cluster or under another name, whichever engines are on both sides.
+
+Documents come shard by shard in the order of their sequence numbers, which both engines count in
+each shard and can search for: so a copy that was cut off goes on where it was, and the same command
+again brings what was written since. What was deleted since leaves no trace there: the count tells.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConflictError, InputError
+from ..ingest.documents import Document, value_at, without
+from ..ingest.hashing import DocumentHasher, HashedBatch
+from ..mappings.fields import ROOT
+from ..mappings.spec import IndexSpec
+from ..models.embeddings import as_embedding, unit
+from ..models.model import HashModel
+from ..models.probing import check_plan
+from .catalog import read_spec
+from .engines.engine import Engine
+from .indexes import Others, make_index
+from .loading import LoadReport, load_documents
+from .store import ModelStore
+
+Json = dict[str, Any]
+#: The entry of the target's `_meta` that says where a copy is from and how far it is.
+_PROGRESS = "meta4_copy"
+_PAGE = 2_000
+#: Seconds between two notes of how far it is.
+_NOTED_EVERY = 10.0
+#: Documents that are compared with their copies in the end.
+_COMPARED = 200
+#: Of a vector with its copy: engines keep float32, OpenSearch directions only.
+_SAME_COSINE = 1.0 - 1e-5
+
+
+@dataclass(frozen=True)
+class Place:
+    """An index of a cluster."""
+
+    engine: Engine
+    index: str
+
+    def __str__(self) -> str:
+        return f"{self.engine.url}/{self.index}"
+
+
+@dataclass
+class CopyReport:
+    """What a copy did.
+
+    Attributes:
+        loaded: documents written in this run, and those refused.
+        n_hashed: of those written, how many were hashed anew for want of the model's hash.
+        n_source: documents in the source, afterwards.
+        n_target: documents in the target, afterwards.
+        n_compared: documents compared with their copies.
+        differing: ids of those that are not the same.
+    """
+
+    loaded: LoadReport
+    n_hashed: int = 0
+    n_source: int = 0
+    n_target: int = 0
+    n_compared: int = 0
+    differing: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is there and the same."""
+        return not (self.differing or self.loaded.refusals) and self.n_source == self.n_target
+
+
+class _KeptHashes(DocumentHasher):
+    """Leaves the hashes of documents that the model hashed before; hashes all others."""
+
+    def __init__(self, model: HashModel, spec: IndexSpec, before: str | None) -> None:
+        super().__init__(model, spec)
+        self._fields = spec.fields
+        self._now = str(spec.model)
+        self._before = before
+        self.n_hashed = 0
+
+    def hash(self, documents: Iterable[Document]) -> HashedBatch:
+        """See `DocumentHasher.hash`."""
+        kept: list[Document] = []
+        others: list[Document] = []
+        for document in documents:
+            hashes = value_at(document.source, self._fields.root) or {}
+            if self._before is not None and hashes.get("model") == self._before:
+                hashes["model"] = self._now  # the same model under the target store's version
+                kept.append(document)
+            else:
+                others.append(document)
+        hashed = super().hash(others)
+        self.n_hashed += len(hashed.documents) - hashed.n_without_vector
+        return hashed._replace(documents=kept + hashed.documents)
+
+
+def count_left(source: Place, target: Place) -> int:
+    """How many documents a copy has before it."""
+    reached = _noted(target).get("reached", {})
+    return sum(
+        source.engine.count(source.index, _after(reached.get(shard, -1)), shard=shard)
+        for shard in _shards(_settings(source))
+    )
+
+
+def copy_index(
+    source: Place,
+    target: Place,
+    changes: Json | None = None,
+    *,
+    shards: int | None = None,
+    replicas: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> CopyReport:
+    """Copy a hashed index: ids, documents, codes, buckets, model, calibration.
+
+    Args:
+        source: from where; it is only read.
+        target: where to; what a copy of the same source left there is taken up.
+        changes: to the index's spec: `strategy`, `plan` or `hashing`.
+        shards: of the target; the source's number by default.
+        replicas: of the target.
+        advance: called with the number of documents finished since the last call.
+
+    Raises:
+        NotFoundError: the source is no hashed index.
+        ConflictError: the target exists and is no copy of the source.
+        InputError: a plan that the model does not have.
+        EngineError: a server failed or refused.
+    """
+    spec = read_spec(source.engine, source.index)
+    _check_free(source, target)
+    before, model = ModelStore(source.engine).pull(str(spec.model))
+    ref = ModelStore(target.engine).push(before.name, model)
+    made = spec.model_copy(update={"model": ref, **(changes or {})})
+    check_plan(made.plan, model.bucket_kind)
+    return _fill(source, target, made, model, str(before), shards, replicas, advance)
+
+
+def adopt_index(
+    source: Place,
+    target: Place,
+    spec: IndexSpec,
+    model: HashModel,
+    *,
+    shards: int | None = None,
+    replicas: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> CopyReport:
+    """Make a hashed index out of any index with vectors, which is only read.
+
+    Args:
+        source: an index with `spec.field`.
+        target: see `copy_index`.
+        spec: of the index that is made; its model is in the target's store.
+        model: the model itself.
+        shards: see `copy_index`.
+        replicas: see `copy_index`.
+        advance: see `copy_index`.
+
+    Raises:
+        InputError: the source has no document with such a field.
+        ConflictError: the target exists and is no copy of the source.
+        EngineError: a server failed or refused.
+    """
+    if not source.engine.count(source.index, {"exists": {"field": spec.field}}):
+        raise InputError(
+            f"{source} has no document with a {spec.field!r}; name the field that holds the "
+            f"vectors with --field"
+        )
+    return _fill(source, target, spec, model, None, shards, replicas, advance)
+
+
+def _fill(
+    source: Place,
+    target: Place,
+    spec: IndexSpec,
+    model: HashModel,
+    before: str | None,
+    shards: int | None,
+    replicas: int,
+    advance: Callable[[int], None],
+) -> CopyReport:
+    _check_free(source, target)
+    settings = _settings(source)
+    noted = _noted(target)
+    reached: dict[str, int] = noted.get("reached", {})
+
+    def state() -> Json:
+        return {_PROGRESS: {"source": settings["uuid"], "reached": reached}}
+
+    def note() -> None:
+        target.engine.put_meta(target.index, {**spec.to_meta(), **state()})
+
+    if not noted:
+        n = shards or int(settings["number_of_shards"])
+        others = _others(source, spec, settings, state())
+        make_index(
+            target.engine, target.index, spec, model, shards=n, replicas=replicas, others=others
+        )
+    hasher = _KeptHashes(model, spec, before)
+    report = CopyReport(LoadReport())
+    noted_at = time.monotonic()
+    processed = _processed(source)
+    source.engine.refresh(source.index)
+    for shard in _shards(settings):
+        for hits in _pages(source, shard, reached.get(shard, -1), processed[shard]):
+            documents = [Document(hit["_id"], hit["_source"], f"{source}") for hit in hits]
+            report.loaded.add(
+                load_documents(target.engine, target.index, documents, hasher, advance=advance)
+            )
+            reached[shard] = hits[-1]["sort"][0]
+            if time.monotonic() - noted_at > _NOTED_EVERY:
+                note()
+                noted_at = time.monotonic()
+    note()
+    report.n_hashed = hasher.n_hashed
+    _verify(source, target, spec, report)
+    return report
+
+
+def _shards(settings: Json) -> list[str]:
+    return [str(shard) for shard in range(int(settings["number_of_shards"]))]
+
+
+def _processed(source: Place) -> dict[str, int]:
+    """By shard, the sequence number up to which every copy has every operation.
+
+    Writes run side by side: a later number may be searchable before an earlier one, which a copy
+    that had gone past it would never bring.
+    """
+    stats = source.engine.request("GET", f"/{source.index}/_stats", params={"level": "shards"})
+    (index,) = stats["indices"].values()
+    return {
+        shard: min(
+            copy["seq_no"]["local_checkpoint"]
+            for copy in copies
+            if copy["routing"]["state"] == "STARTED"
+        )
+        for shard, copies in index["shards"].items()
+    }
+
+
+def _pages(source: Place, shard: str, reached: int, last: int) -> Iterator[list[Json]]:
+    """Hits of one shard at one point in time, in the order of their sequence numbers."""
+    engine = source.engine
+    with engine.point_in_time(source.index, shard) as moment:
+        while True:
+            body = {
+                "size": _PAGE,
+                "query": _after(reached, last),
+                "sort": [{"_seq_no": "asc"}],
+                "track_total_hits": False,
+                "pit": moment,
+            }
+            answer = engine.request("POST", "/_search", body, engine.vectors_in_source())
+            hits: list[Json] = answer["hits"]["hits"]
+            if not hits:
+                return
+            yield hits
+            reached = hits[-1]["sort"][0]
+
+
+def _after(reached: int, last: int | None = None) -> Json:
+    upto = {} if last is None else {"lte": last}
+    return {"range": {"_seq_no": {"gt": reached, **upto}}}
+
+
+def _check_free(source: Place, target: Place) -> None:
+    """Refuse a target that is something else than a copy of the source.
+
+    Raises:
+        ConflictError: it is.
+    """
+    noted = _noted(target)
+    if noted and noted["source"] != _settings(source)["uuid"]:
+        raise ConflictError(f"{target} is a copy of another index; choose another name")
+    if not noted and target.engine.index_exists(target.index):
+        raise ConflictError(
+            f"{target} exists already and is no copy of {source}; choose another name"
+        )
+
+
+def _settings(place: Place) -> Json:
+    """The settings of the one index that is meant, under `index.`.
+
+    Raises:
+        NotFoundError: no such index.
+        ConflictError: an alias or pattern of several.
+    """
+    answer = place.engine.request("GET", f"/{place.index}/_settings")
+    if len(answer) != 1:
+        raise ConflictError(f"{place} names {len(answer)} indexes; copy them one by one")
+    (entry,) = answer.values()
+    settings: Json = entry["settings"]["index"]
+    return settings
+
+
+def _noted(target: Place) -> Json:
+    """What a copy left in the target; empty where there is none."""
+    if not target.engine.index_exists(target.index):
+        return {}
+    (mapping,) = target.engine.mappings(target.index).values()
+    noted: Json = mapping.get("_meta", {}).get(_PROGRESS, {})
+    return noted
+
+
+def _others(source: Place, spec: IndexSpec, settings: Json, state: Json) -> Others:
+    """The mapping of the fields that are not ours, the analysis that they name, our state."""
+    (mapping,) = source.engine.mappings(source.index).values()
+    path = spec.field.replace(".", ".properties.")
+    properties = without(without(mapping.get("properties", {}), path), ROOT)
+    rest = {k: v for k, v in mapping.items() if k not in ("_meta", "_source", "properties")}
+    return Others(properties, rest, settings.get("analysis", {}), state)
+
+
+def _verify(source: Place, target: Place, spec: IndexSpec, report: CopyReport) -> None:
+    """Count, and compare some documents drawn in the target with where they come from."""
+    for place in (source, target):
+        place.engine.refresh(place.index)
+    report.n_source = source.engine.count(source.index)
+    report.n_target = target.engine.count(target.index)
+    drawn = {"function_score": {"random_score": {}, "boost_mode": "replace"}}
+    body = {"size": _COMPARED, "query": drawn}
+    parameters = target.engine.vectors_in_source()
+    copies = target.engine.search(target.index, body, parameters)["hits"]["hits"]
+    originals = source.engine.sources(source.index, [copy["_id"] for copy in copies])
+    report.n_compared = len(copies)
+    report.differing = [
+        copy["_id"]
+        for copy, original in zip(copies, originals, strict=True)
+        if original is None or not _same(original, copy["_source"], spec)
+    ]
+
+
+def _same(original: Json, copy: Json, spec: IndexSpec) -> bool:
+    """Whether vectors have one direction and all that is not ours is equal."""
+    vectors = [value_at(source, spec.field) for source in (original, copy)]
+    if (vectors[0] is None) != (vectors[1] is None):
+        return False
+    if vectors[0] is not None:
+        a, b = unit(np.stack([as_embedding(vector, spec.dims) for vector in vectors]))
+        if float(a @ b) < _SAME_COSINE:
+            return False
+    rest = [without(without(source, spec.field), ROOT) for source in (original, copy)]
+    return bool(rest[0] == rest[1])

@@ -1,0 +1,198 @@
+"""Between the engines, whole, cut off, and out of an index that knows nothing of meta4."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from conftest import FIELD, connect, word_documents
+from test_cli import meta4
+
+from meta4 import DocumentHasher, Meta4
+from meta4.adapter import copying
+from meta4.adapter.catalog import read_spec
+from meta4.adapter.copying import Place, adopt_index, copy_index
+from meta4.adapter.indexes import create_index, new_spec
+from meta4.adapter.loading import load_documents
+from meta4.adapter.store import ModelStore
+from meta4.adapter.tuning import tune_index
+from meta4.errors import ConflictError, InputError, NotFoundError
+
+pytestmark = pytest.mark.server
+N = 3000
+WAYS = list(itertools.permutations(("opensearch", "elasticsearch")))
+
+
+@pytest.fixture(params=WAYS, ids="-to-".join)
+def ends(request, nodes, index_name):
+    """A place on each engine, not made yet."""
+    places = [Place(connect(nodes(name).url), index_name) for name in request.param]
+    yield places
+    for place in places:
+        place.engine.delete_index(place.index)
+        place.engine.delete_pipeline(f"meta4-{place.index}")
+        place.engine.close()
+
+
+@pytest.fixture
+def filled(ends, models, sample):
+    """The source with words, tuned; one document has no vector, one no hash."""
+    source, _ = ends
+    model = models["cells"]
+    ref = ModelStore(source.engine).push("copied", model)
+    spec = create_index(source.engine, source.index, field=FIELD, ref=ref, model=model, shards=2)
+    hasher = DocumentHasher(model, spec)
+    load_documents(source.engine, source.index, word_documents(sample, range(N)), hasher)
+    path = f"/{source.index}/_doc"
+    source.engine.request("PUT", f"{path}/no%20vector", body={"rank": -1})
+    stray = {FIELD: sample.vectors[1].tolist(), "rank": -2}
+    source.engine.request("PUT", f"{path}/no%20hash", body=stray, params={"pipeline": "_none"})
+    source.engine.refresh(source.index)
+    tune_index(source.engine, source.index, n_queries=100)
+    return source
+
+
+def everything(place):
+    """All documents by id, without what differs between engines: the vector's digits."""
+    place.engine.refresh(place.index)
+    found = {}
+    for hit in place.engine.scan(place.index, {"query": {"match_all": {}}}):
+        source = hit["_source"]
+        vector = source.pop(FIELD, None)
+        source.get("meta4", {}).get(FIELD, {}).pop("model", None)
+        found[hit["_id"]] = (source, vector)
+    return found
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for identity, (source, vector) in ours.items():
+        other, other_vector = theirs[identity]
+        assert source == other
+        if vector is not None:
+            a, b = (np.asarray(v) / np.linalg.norm(v) for v in (vector, other_vector))
+            assert np.allclose(a, b, atol=1e-6)
+
+
+def test_a_copy_is_whole(ends, filled, sample):
+    source, target = ends
+    report = copy_index(source, target)
+    assert report.is_whole
+    assert (report.loaded.n_indexed, report.n_hashed) == (N + 2, 1)
+    originals, copies = everything(source), everything(target)
+    originals.pop("no hash")
+    hashes = copies.pop("no hash")[0]["meta4"][FIELD]
+    assert hashes["bucket"] == copies[sample.words[1]][0]["meta4"][FIELD]["bucket"]
+    assert_same(originals, copies)
+    specs = [read_spec(place.engine, place.index) for place in ends]
+    assert specs[0].model.sha256 == specs[1].model.sha256
+    assert specs[0].calibration.model_dump() == specs[1].calibration.model_dump()
+    body = {"query": {"meta4_similar": {FIELD: {"id": "berlin", "k": 25}}}, "_source": False}
+    answers = [
+        [
+            (hit["_id"], round(hit["_score"], 5))
+            for hit in Meta4(place.engine).search(index=place.index, body=body)["hits"]["hits"]
+            if hit["_id"] != "no hash"
+        ]
+        for place in ends
+    ]
+    assert answers[0] == answers[1]
+
+
+def test_a_copy_that_was_cut_off_goes_on(ends, filled, monkeypatch):
+    source, target = ends
+    monkeypatch.setattr(copying, "_PAGE", 500)
+    monkeypatch.setattr(copying, "_NOTED_EVERY", 0.0)
+    real, calls = target.engine.bulk, itertools.count()
+
+    def cut(*args, **kwargs):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(target.engine, "bulk", cut)
+    with pytest.raises(KeyboardInterrupt):
+        copy_index(source, target)
+    target.engine.refresh(target.index)
+    written = target.engine.count(target.index)
+    assert 1000 < written <= 1500
+    monkeypatch.setattr(target.engine, "bulk", real)
+    report = copy_index(source, target)
+    assert report.is_whole
+    assert report.loaded.n_indexed == N + 2 - written
+    # What is written later comes with the same command.
+    source.engine.request("PUT", f"/{source.index}/_doc/new%20one", body={"rank": 1})
+    source.engine.refresh(source.index)
+    assert copy_index(source, target).is_whole
+    assert_same(everything(source), everything(target) | {"no hash": everything(source)["no hash"]})
+
+
+def test_a_target_that_is_something_else_is_not_touched(ends, filled):
+    source, target = ends
+    target.engine.create_index(target.index, {"mappings": {"properties": {}}})
+    with pytest.raises(ConflictError, match="is no copy of"):
+        copy_index(source, target)
+    assert target.engine.count(target.index) == 0
+    with pytest.raises(NotFoundError, match="does not exist"):
+        copy_index(Place(source.engine, "no-such-index"), Place(target.engine, "never-made"))
+    assert not target.engine.index_exists("never-made")
+
+
+def test_an_index_with_vectors_is_adopted(ends, models, sample):
+    """What a user of the engine alone has: a graph, text with an analyser, an inner object."""
+    source, target = ends
+    body = plain_body(source.engine)
+    source.engine.create_index(source.index, body)
+    documents = list(word_documents(sample, range(N)))
+    for document in documents:
+        document.source["title"] = f"The {document.id}"
+    load_documents(source.engine, source.index, documents, None)
+    source.engine.refresh(source.index)
+    before = source.engine.mappings(source.index)
+    model = models["cells"]
+    ref = ModelStore(target.engine).push("adopted", model)
+    spec = new_spec(FIELD, ref, model, strategy="native", plan=None, hashing="client")
+    for place in (Place(source.engine, f"{target.index}-here"), target):
+        if place is not target:
+            ModelStore(place.engine).push("adopted", model)
+        report = adopt_index(source, place, spec, model)
+        assert report.is_whole
+        assert report.n_hashed == N
+        tune_index(place.engine, place.index, n_queries=60)
+        clause = {"meta4_similar": {FIELD: {"id": "berlin", "k": 5}}}
+        filtered = {"bool": {"must": [clause], "filter": [{"match": {"title": "THE"}}]}}
+        hits = Meta4(place.engine).search(index=place.index, body={"query": filtered})["hits"]
+        assert len(hits["hits"]) == 5
+        mapping = place.engine.mappings(place.index)[place.index]["properties"]
+        assert mapping["title"]["analyzer"] == "ours"
+        if place is not target:
+            place.engine.delete_index(place.index)
+    assert source.engine.mappings(source.index) == before
+    with pytest.raises(InputError, match="has no document with a 'other'"):
+        adopt_index(source, target, spec.model_copy(update={"field": "other"}), model)
+
+
+def plain_body(engine):
+    body = engine.dialect.graph_index_body(FIELD, 100, engine.dialect.graphs[0])
+    body["mappings"]["properties"]["title"] = {"type": "text", "analyzer": "ours"}
+    analyser = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase"]}
+    body["settings"]["index"]["analysis"] = {"analyzer": {"ours": analyser}}
+    return body
+
+
+def test_the_command(ends, filled):
+    _, target = ends
+    urls = [f"{place.engine.url}/{place.index}" for place in ends]
+    done = meta4("copy", *urls, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["copied"], report["source_documents"], report["differing"]) == (N + 2, N + 2, [])
+    again = meta4("copy", *urls)
+    assert again.returncode == 0, again.stderr
+    assert f"{N + 2:,} in the source" in again.stdout
+    # A document more in the target: the count tells.
+    target.engine.request("PUT", f"/{target.index}/_doc/new%20one", body={"rank": 1})
+    done = meta4("copy", *urls)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert meta4("copy", "words", urls[1]).returncode == 2
+    assert "belong together" in meta4("copy", *urls, "--field", FIELD).stderr
