@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test check format docs bench bench-models bench-scale clean
+.PHONY: help setup demo test check format docs bench bench-models bench-storage bench-scale clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -29,7 +29,7 @@ $(TRAIN): $(STAMP)
 demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARGS=--json)
 	@$(BIN)/meta4 demo $(ARGS)
 
-test: $(TRAIN) ## Run the tests against a real node (ARGS='-k name')
+test: $(TRAIN) ## Run the tests against real nodes of both engines (ARGS='-k name')
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(TRAIN) ## Lint, types, direction of imports, docs in step with the command line
@@ -46,12 +46,15 @@ format: $(STAMP) ## Format the code
 docs: $(STAMP) ## Write docs/cli.md from the command line
 	$(BIN)/python docs/make_cli.py
 
-bench: $(TRAIN) ## Compare with exact search and HNSW on all 341,479 words (over half an hour)
+bench: $(TRAIN) ## Compare with exact search and graphs on 341,479 words, both engines (two hours)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 
 bench-models: $(TRAIN) ## Compare hash models: code ranking, triplets, buckets (over an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks.models $(ARGS)
+
+bench-storage: $(STAMP) ## How Elasticsearch best stores vectors and codes (five minutes)
+	$(BIN)/python -m benchmarks.storage
 
 bench-scale: $(STAMP) ## How cost grows: 50,000 to 1,000,000 vectors (over an hour)
 	$(BIN)/python -m benchmarks.scale $(ARGS)

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from meta4 import Document, DocumentHasher, EmbeddedNode, HashModel, Meta4
 from meta4.adapter import comparison
 from meta4.adapter.cli.common import counting, downloading, stages
+from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.engine import Engine
+from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.folders import default_data
-from meta4.adapter.engines.opensearch import OpenSearchEngine
+from meta4.adapter.engines.node.opensearch import OpenSearchServer
+from meta4.adapter.engines.node.server import Server
 from meta4.adapter.indexes import create_index
 from meta4.adapter.loading import load_documents
 from meta4.adapter.store import ModelStore
@@ -26,6 +30,10 @@ from meta4.models.specs import AnySpec
 FIELD = "embedding"
 K = 25
 OURS = "bench-meta4"
+SERVERS: dict[str, Server] = {
+    "opensearch": OpenSearchServer(),
+    "elasticsearch": ElasticsearchServer("9.4.3"),
+}
 _HEAP_MB = 4096
 #: Candidates of a graph search that are tried: steps of about 5%.
 _CANDIDATES = tuple(sorted({round(25 * 1.05**i) for i in range(120)}))
@@ -47,12 +55,12 @@ class Loaded:
 
 
 @contextmanager
-def bench_engine() -> Iterator[OpenSearchEngine]:
+def bench_engine(name: str = "opensearch") -> Iterator[Engine]:
     """A node that keeps its data between benchmarks; ended with us, by Ctrl-C or by SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    data = default_data().parent / "bench"
-    with EmbeddedNode(data=data, heap_mb=_HEAP_MB, progress=downloading) as node:
-        yield OpenSearchEngine.at(node.url)
+    data = default_data().parent / f"bench-{name}"
+    with EmbeddedNode(SERVERS[name], data=data, heap_mb=_HEAP_MB, progress=downloading) as node:
+        yield connect(node.url)
 
 
 def fit(
@@ -68,7 +76,7 @@ class Contest:
 
     def __init__(
         self,
-        engine: OpenSearchEngine,
+        engine: Engine,
         base: NDArray[np.float32],
         ids: list[str],
         model: HashModel,
@@ -79,7 +87,9 @@ class Contest:
         self.model = model
         self.percent = np.random.default_rng(1).integers(0, 100, len(base))
         self._ids = ids
-        self.theirs = f"bench-hnsw-{fingerprint(base)[:12]}"
+        #: The engine's plain HNSW.
+        self.plain = engine.dialect.graphs[0]
+        self._vectors = fingerprint(base)[:12]
 
     def load_ours(self, plan: Plan) -> Loaded:
         """Hash here, load, merge to one segment."""
@@ -96,21 +106,23 @@ class Contest:
         )
         return self._load(OURS, DocumentHasher(self.model, spec))
 
-    def load_theirs(self) -> Loaded:
-        """Load the graph's index, merge to one segment.
+    def load_theirs(self, graph: str | None = None) -> Loaded:
+        """Load the index of a graph, the plain one unless told otherwise, merge to one segment.
 
         An index that a run before left with the same vectors is taken as it is, with the times
         that its mapping tells: building the graph takes longer than all the rest.
         """
-        if self.engine.index_exists(self.theirs):
-            meta = self.engine.mappings(self.theirs)[self.theirs].get("_meta", {})
+        graph = graph or self.plain
+        index = self._index_of(graph)
+        if self.engine.index_exists(index):
+            meta = self.engine.mappings(index)[index].get("_meta", {})
             if "loaded" in meta:
                 return Loaded(**meta["loaded"] | {"taken_over": True})
-            self.engine.delete_index(self.theirs)
-        body = comparison.hnsw_index_body(FIELD, self.base.shape[1])
-        self.engine.create_index(self.theirs, body)
-        loaded = self._load(self.theirs, None)
-        self.engine.put_meta(self.theirs, {"loaded": asdict(loaded)})
+            self.engine.delete_index(index)
+        body = self.engine.dialect.graph_index_body(FIELD, self.base.shape[1], graph)
+        self.engine.create_index(index, body)
+        loaded = self._load(index, None)
+        self.engine.put_meta(index, {"loaded": asdict(loaded)})
         return loaded
 
     def tune(self, given: NDArray[np.float32] | None = None, *, plan: Plan | None = None) -> float:
@@ -135,16 +147,25 @@ class Contest:
         return search
 
     def hnsw(
-        self, candidates: int, within: dict[str, Any] | None = None, *, by_k: bool = False
+        self,
+        candidates: int,
+        within: dict[str, Any] | None = None,
+        *,
+        option: str | None = None,
+        graph: str | None = None,
     ) -> comparison.Search:
-        """The graph's search; see `comparison.hnsw_body`."""
+        """A graph's search, the plain one's unless told otherwise; see `Dialect.graph_body`."""
+        dialect = self.engine.dialect
+        named = option or dialect.candidate_options[-1]
+        index = self._index_of(graph or self.plain)
         return lambda query: self._hits(
-            self.theirs, comparison.hnsw_body(FIELD, query, K, candidates, within, by_k=by_k)
+            index, dialect.graph_body(FIELD, query, K, candidates, within, named)
         )
 
     def exact_script(self, within: dict[str, Any] | None = None) -> comparison.Search:
         """Painless over all documents (that the filter keeps)."""
-        return lambda query: self._hits(OURS, comparison.exact_script_body(FIELD, query, K, within))
+        dialect = self.engine.dialect
+        return lambda query: self._hits(OURS, dialect.exact_body(FIELD, query, K, within))
 
     def equal(
         self,
@@ -152,10 +173,12 @@ class Contest:
         truth: NDArray[np.float64],
         recall: float,
         within: dict[str, Any] | None = None,
+        *,
+        graph: str | None = None,
     ) -> int:
-        """The fewest candidates with which the graph has this recall on these queries."""
+        """The fewest candidates with which a graph has this recall on these queries."""
         candidates, _ = comparison.fewest_candidates(
-            lambda candidates: self.hnsw(candidates, within),
+            lambda candidates: self.hnsw(candidates, within, graph=graph),
             queries[:_EQUAL_QUERIES],
             truth[:_EQUAL_QUERIES],
             K,
@@ -195,6 +218,9 @@ class Contest:
         if within is None:
             return {"_source": False, "query": clause}
         return {"_source": False, "query": {"bool": {"must": [clause], "filter": [within]}}}
+
+    def _index_of(self, graph: str) -> str:
+        return f"bench-{graph}-{self._vectors}"
 
     def _hits(self, index: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         hits: list[dict[str, Any]] = self.engine.search(index, body)["hits"]["hits"]

@@ -1,15 +1,17 @@
-"""All GloVe words in one node: exact script, Lucene HNSW and meta4, filtered and not.
+"""All GloVe words in one node: exact script, the engine's graphs and meta4, filtered and not.
 
 Ours twice over the same documents: cells in the order of their centroids, and in the one that
 `learned` gives them.
 
-python -m benchmarks.engine [--words N]; writes results/engine.json and the README's table.
+python -m benchmarks.engine [opensearch] [elasticsearch] [--words N]; for each engine it writes
+results/ENGINE.json and the README's tables.
 """
 
 import argparse
 import gc
 import time
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,11 @@ from numpy.typing import NDArray
 
 from meta4.adapter import comparison
 from meta4.adapter.cli.common import counting, notes
-from meta4.adapter.engines.node.distribution import VERSION
 from meta4.models.probing import Plan
 from meta4.models.specs import LearnedSpec
 
 from . import report
-from .contest import FIELD, OURS, Contest, K, bench_engine, fit
+from .contest import FIELD, OURS, SERVERS, Contest, K, bench_engine, fit
 from .data import hold_out, load_glove, load_questions
 
 #: What the rows of a plan are called: by the model that has it unless told otherwise.
@@ -36,55 +37,89 @@ WARM_UP = 2000
 _N_EXACT = 100
 _N_QUESTIONS = 2000
 _N_REPEATED = 200
-#: Latency against HNSW under a filter.
-_FILTERED_REQUIRED = {"30%": 1.0, "10%": 2.0, "1%": 1.0}
-#: Latency against HNSW at equal recall, against the exact script; documents looked into.
-_REQUIRED = {0.95: (1.2, 18.0, 0.030), 0.99: (2.0, 10.0, 0.085)}
+#: Documents looked into, by recall.
+_LOOKED_INTO = {0.95: 0.030, 0.99: 0.085}
+
+
+@dataclass(frozen=True)
+class _Required:
+    """What is asked of us on one engine, by recall and by filter.
+
+    Attributes:
+        hnsw: times as fast as plain HNSW of equal recall.
+        exact: times as fast as the exact script.
+        filtered: times as fast as plain HNSW under a filter.
+        load: times as many documents a second, merged to one segment.
+    """
+
+    hnsw: dict[float, float]
+    exact: dict[float, float]
+    filtered: dict[str, float]
+    load: float
+
+
+_REQUIRED = {
+    "opensearch": _Required(
+        {0.95: 1.2, 0.99: 2.0}, {0.95: 18, 0.99: 10}, {"30%": 1, "10%": 2, "1%": 1}, load=4
+    ),
+    "elasticsearch": _Required(
+        {0.95: 1.0, 0.99: 1.3}, {0.95: 1, 0.99: 1}, {"30%": 1, "10%": 2, "1%": 1}, load=3
+    ),
+}
 
 
 def main() -> None:
-    """Run it all."""
+    """Run it all, on one engine after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("engines", nargs="*", default=list(SERVERS), help=" or ".join(SERVERS))
     parser.add_argument("--words", type=int, help="only so many of the most frequent words")
     arguments = parser.parse_args()
     glove = load_glove()
     n = arguments.words or len(glove.words)
     rows, asked = hold_out(n)
     base, ids = glove.vectors[rows], [glove.words[row] for row in rows]
-    with bench_engine() as engine:
-        clock = time.monotonic()
-        model = fit(LearnedSpec(n_buckets=_N_BUCKETS), base)
-        train_s = time.monotonic() - clock
-        contest = Contest(engine, base, ids, model)
-        bars, details = measure(contest, glove.vectors[asked], set(ids))
-    details |= {"train_s": train_s, "server": f"OpenSearch {VERSION}"}
-    path = report.write_results("engine", bars, details)
-    table = report.bars_table(bars)
-    report.put_into(report.README, "engine", table)
-    print(table)
-    print(f"\nwritten to {path.name} and the README")
+    clock = time.monotonic()
+    model = fit(LearnedSpec(n_buckets=_N_BUCKETS), base)
+    train_s = time.monotonic() - clock
+    for name in arguments.engines:
+        with bench_engine(name) as engine:
+            contest = Contest(engine, base, ids, model)
+            bars, details = measure(contest, _REQUIRED[name], glove.vectors[asked], set(ids))
+        details |= {"train_s": train_s, "server": SERVERS[name].name}
+        path = report.write_results(name, bars, details)
+        tables = f"{report.bars_table(bars)}\n\n{_sides_table(details['learned'])}"
+        report.put_into(report.README, name, tables)
+        print(tables)
+        print(f"\nwritten to {path.name} and the README")
 
 
 def measure(
-    contest: Contest, queries: NDArray[np.float32], words: set[str]
+    contest: Contest, required: _Required, queries: NDArray[np.float32], words: set[str]
 ) -> tuple[list[report.Bar], dict[str, Any]]:
     """Load, tune and compare."""
     first, *_ = MODELS
-    ours, theirs = contest.load_ours(first), contest.load_theirs()
+    ours = contest.load_ours(first)
+    theirs = {graph: contest.load_theirs(graph) for graph in contest.engine.dialect.graphs}
+    loads = {"meta4": ours, **theirs}
     details: dict[str, Any] = {
         "documents": ours.n,
-        "load": {"meta4": asdict(ours), "hnsw": asdict(theirs)},
+        "load": {side: asdict(loaded) for side, loaded in loads.items()},
     }
     bars: list[report.Bar] = []
     for plan, model in MODELS.items():
+        # The engine's other graphs once: beside the plan that looks into fewest documents.
+        graphs = [contest.plain] if plan == first else contest.engine.dialect.graphs
+        rounds = _Rounds(contest, queries, graphs)
         found: dict[str, Any] = {"tune_s": contest.tune(plan=plan)}
-        both = unfiltered(contest, queries, found) + filtered(contest, queries, found)
+        both = unfiltered(rounds, required, found) + filtered(rounds, required, found)
         bars += [replace(bar, bar=f"{model}: {bar.bar}") for bar in both]
         details[model] = found
-    rates = ours.n / ours.seconds, theirs.n / theirs.seconds
+    plain = theirs[contest.plain]
+    rates = ours.n / ours.seconds, plain.n / plain.seconds
+    ratio = ours.bytes / plain.bytes
     bars += [
-        report.at_least("load and merge, documents/s", *rates, rates[0] / rates[1], 4.0),
-        report.at_most("index size, bytes", ours.bytes, theirs.bytes, ours.bytes / theirs.bytes, 1),
+        report.at_least("load and merge, documents/s", *rates, rates[0] / rates[1], required.load),
+        report.at_most("index size, bytes", ours.bytes, plain.bytes, ratio, 1),
         rewriting(contest, queries),
         analogies(contest, words, details),
         repeated(contest, queries),
@@ -92,124 +127,139 @@ def measure(
     return bars, details
 
 
-def unfiltered(
-    contest: Contest, queries: NDArray[np.float32], details: dict[str, Any]
-) -> list[report.Bar]:
+@dataclass(frozen=True)
+class _Rounds:
+    """What is timed in turn: ours, and graphs with as many candidates as our recall takes."""
+
+    contest: Contest
+    queries: NDArray[np.float32]
+    graphs: Sequence[str]
+
+    def time(
+        self, what: str, recall: float, percent: int | None
+    ) -> tuple[dict[str, comparison.Timing], dict[str, Any]]:
+        """One request in many, of all sides.
+
+        Args:
+            what: for the progress bar.
+            recall: what we are asked for.
+            percent: what a filter keeps; None without one.
+
+        Returns:
+            Timings by side, the plain graph's after ours; and all that was measured.
+        """
+        contest, queries = self.contest, self.queries
+        within = None if percent is None else {"range": {"percent": {"lt": percent}}}
+        base = contest.base if percent is None else contest.base[contest.percent < percent]
+        truth = comparison.exact_truth(base, queries, K)
+        ours = contest.ours(recall, within)
+        reached = contest.recall(ours, queries, truth)
+        sides, candidates = {"meta4": ours}, {}
+        for graph in self.graphs:
+            enough = contest.equal(queries, truth, reached, within, graph=graph)
+            candidates[graph] = enough
+            for option in contest.engine.dialect.candidate_options:
+                sides[f"{graph} by {option}"] = contest.hnsw(
+                    enough, within, option=option, graph=graph
+                )
+        timed = _timed(what, sides, queries, truth)
+        few = {"meta4": ours, "exact script": contest.exact_script(within)}
+        rows = slice(0, _N_EXACT)
+        exact = _timed(f"{what}, exact", few, queries[rows], truth[rows], _N_EXACT)
+        return timed, {
+            "sides": {side: asdict(timing) for side, timing in timed.items()},
+            "beside_exact": {side: asdict(timing) for side, timing in exact.items()},
+            "candidates": candidates,
+            "docs_looked_into": contest.looked_into(queries[:200], recall, within),
+        }
+
+
+def unfiltered(rounds: _Rounds, required: _Required, details: dict[str, Any]) -> list[report.Bar]:
     """Against HNSW of equal recall and against the exact script."""
-    truth = comparison.exact_truth(contest.base, queries, K)
     bars: list[report.Bar] = []
     details["unfiltered"] = {}
     for recall in RECALLS:
-        faster, than_exact, share = _REQUIRED[recall]
-        reached = contest.recall(contest.ours(recall), queries, truth)
-        candidates = contest.equal(queries, truth, reached)
-        sides = _sides(contest, recall, candidates, None)
-        timed = _timed(f"recall {recall:g}", sides, queries, truth)
-        few = {"meta4": contest.ours(recall), "exact": contest.exact_script()}
-        exact = _timed(f"exact, {recall:g}", few, queries[:_N_EXACT], truth[:_N_EXACT], _N_EXACT)
-        looked_into = contest.looked_into(queries[:200], recall)
-        details["unfiltered"][f"{recall:g}"] = {
-            **{name: asdict(timing) for name, timing in timed.items()},
-            "exact": asdict(exact["exact"]),
-            "hnsw_candidates": candidates,
-            "docs_looked_into": looked_into,
-        }
-        mine, script = timed["meta4"], exact["exact"]
+        timed, found = rounds.time(f"recall {recall:g}", recall, None)
+        details["unfiltered"][f"{recall:g}"] = found
+        looked_into = found["docs_looked_into"]
         bars += [
-            report.at_least(
-                f"recall@25 measured at {recall:g} asked",
-                mine.recall,
-                timed["hnsw k"].recall,
-                mine.recall,
-                recall,
-            ),
+            _reached(timed, f"recall@25 measured at {recall:g} asked", recall),
             report.at_most(
                 f"documents looked into at recall {recall:g}",
                 looked_into,
                 None,
                 looked_into,
-                share,
+                _LOOKED_INTO[recall],
             ),
-            report.at_least(
-                f"p50 ms against the exact script at {recall:g}",
-                exact["meta4"].p50_ms,
-                script.p50_ms,
-                script.p50_ms / exact["meta4"].p50_ms,
-                than_exact,
+            _against_exact(
+                found, f"p50 ms against the exact script at {recall:g}", required.exact[recall]
             ),
+            *_against_hnsw(timed, f"at equal recall {recall:g}", required.hnsw[recall]),
         ]
-        bars += _against_hnsw(timed, f"at equal recall {recall:g}", faster)
     return bars
 
 
-def filtered(
-    contest: Contest, queries: NDArray[np.float32], details: dict[str, Any]
-) -> list[report.Bar]:
+def filtered(rounds: _Rounds, required: _Required, details: dict[str, Any]) -> list[report.Bar]:
     """The same under filters, at recall 0.99."""
     recall = RECALLS[-1]
     bars: list[report.Bar] = []
     details["filtered"] = {}
     for name, percent in FILTERS.items():
-        within = {"range": {"percent": {"lt": percent}}}
-        base = contest.base[contest.percent < percent]
-        truth = comparison.exact_truth(base, queries, K)
-        reached = contest.recall(contest.ours(recall, within), queries, truth)
-        candidates = contest.equal(queries, truth, reached, within)
-        sides = _sides(contest, recall, candidates, within)
-        timed = _timed(f"filter {name}", sides, queries, truth)
-        few = {"meta4": contest.ours(recall, within), "exact": contest.exact_script(within)}
-        exact = _timed(f"filter {name}, exact", few, queries[:_N_EXACT], truth[:_N_EXACT], _N_EXACT)
-        details["filtered"][name] = {
-            **{side: asdict(timing) for side, timing in timed.items()},
-            "exact": asdict(exact["exact"]),
-            "hnsw_candidates": candidates,
-            "docs_looked_into": contest.looked_into(queries[:100], recall, within),
-        }
-        mine, script = timed["meta4"], exact["exact"]
-        bars.append(
-            report.at_least(
-                f"recall@25 with a {name} filter, 0.99 asked",
-                mine.recall,
-                timed["hnsw k"].recall,
-                mine.recall,
-                recall,
-            )
-        )
-        bars += _against_hnsw(timed, f"with a {name} filter", _FILTERED_REQUIRED[name])
-        bars.append(
-            report.at_least(
-                f"p50 ms against the exact scan of a {name} filter",
-                exact["meta4"].p50_ms,
-                script.p50_ms,
-                script.p50_ms / exact["meta4"].p50_ms,
-                1.0,
-            )
-        )
+        timed, found = rounds.time(f"filter {name}", recall, percent)
+        details["filtered"][name] = found
+        bars += [
+            _reached(timed, f"recall@25 with a {name} filter, {recall:g} asked", recall),
+            *_against_hnsw(timed, f"with a {name} filter", required.filtered[name]),
+            _against_exact(found, f"p50 ms against the exact scan of a {name} filter", 1.0),
+        ]
     return bars
 
 
-def _sides(
-    contest: Contest, recall: float, candidates: int, within: dict[str, Any] | None
-) -> dict[str, comparison.Search]:
-    """Ours, and the same walk through the graph asked for in both ways that the engine has."""
-    return {
-        "meta4": contest.ours(recall, within),
-        "hnsw k": contest.hnsw(candidates, within, by_k=True),
-        "hnsw ef_search": contest.hnsw(candidates, within),
-    }
+def _reached(timed: dict[str, comparison.Timing], bar: str, recall: float) -> report.Bar:
+    mine, plain, *_ = timed.values()
+    return report.at_least(bar, mine.recall, plain.recall, mine.recall, recall)
+
+
+def _against_exact(found: dict[str, Any], bar: str, required: float) -> report.Bar:
+    mine, script = (timing["p50_ms"] for timing in found["beside_exact"].values())
+    return report.at_least(bar, mine, script, script / mine, required)
 
 
 def _against_hnsw(
     timed: dict[str, comparison.Timing], where: str, required: float
 ) -> list[report.Bar]:
+    """One bar for each way that the engine has to ask its plain graph."""
     mine = timed["meta4"].p50_ms
-    graphs = {way: timed[f"hnsw {way}"].p50_ms for way in ("k", "ef_search")}
     return [
         report.at_least(
-            f"p50 ms against HNSW (tuned by {way}) {where}", mine, graph, graph / mine, required
+            f"p50 ms against HNSW {side.removeprefix('hnsw ')} {where}",
+            mine,
+            timing.p50_ms,
+            timing.p50_ms / mine,
+            required,
         )
-        for way, graph in graphs.items()
+        for side, timing in timed.items()
+        if side.startswith("hnsw ")
     ]
+
+
+def _sides_table(details: dict[str, Any]) -> str:
+    """p50 and recall of every side, in one row for each thing asked."""
+    asked = {f"recall {recall}": found for recall, found in details["unfiltered"].items()}
+    asked |= {
+        f"{RECALLS[-1]:g}, filter {name}": found for name, found in details["filtered"].items()
+    }
+    sides = list(next(iter(asked.values()))["sides"])
+    lines = [
+        "| p50 ms (recall@25) | " + " | ".join([*sides, "exact script"]) + " |",
+        "|---" * (len(sides) + 2) + "|",
+    ]
+    for what, found in asked.items():
+        timings = [found["sides"][side] for side in sides]
+        timings.append(found["beside_exact"]["exact script"])
+        cells = [f"{timing['p50_ms']:.2f} ({timing['recall']:.3f})" for timing in timings]
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def rewriting(contest: Contest, queries: NDArray[np.float32]) -> report.Bar:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from meta4.adapter import comparison
 from meta4.adapter.cli.common import notes
-from meta4.adapter.engines.opensearch import OpenSearchEngine
+from meta4.adapter.engines.engine import Engine
 from meta4.models.specs import DtshSpec
 
 from .contest import Contest, K, bench_engine, fit
@@ -66,7 +66,7 @@ def _settings() -> Iterator[_Setting]:
         yield _Setting(f"{_N_WORDS} GloVe words, {n_bits} bits", glove.vectors[rows], None, text)
 
 
-def _measure(engine: OpenSearchEngine, setting: _Setting) -> dict[str, Any]:
+def _measure(engine: Engine, setting: _Setting) -> dict[str, Any]:
     model = fit(setting.spec, setting.vectors, setting.labels)
     base = setting.vectors[:_N_IMAGES]
     contest = Contest(engine, base, [str(row) for row in range(len(base))], model)

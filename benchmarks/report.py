@@ -10,6 +10,7 @@ import orjson
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 MODELS = README.parent / "docs" / "models.md"
+DEPLOY = README.parent / "docs" / "deploy.md"
 MACHINE = "2 cores"
 
 

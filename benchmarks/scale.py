@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from meta4.adapter import comparison
 from meta4.adapter.cli.common import notes
-from meta4.adapter.engines.opensearch import OpenSearchEngine
+from meta4.adapter.engines.engine import Engine
 from meta4.models.specs import CellsSpec
 
 from . import report
@@ -76,7 +76,7 @@ def buckets_for(n: int) -> int:
     return int(min(8192, 2 ** int(np.log2(n / 30))))
 
 
-def _measure(engine: OpenSearchEngine, vectors: _Set) -> dict[str, Any]:
+def _measure(engine: Engine, vectors: _Set) -> dict[str, Any]:
     name, base, queries, tuning = vectors
     ids = [str(row) for row in range(len(base))]
     spec = CellsSpec(n_buckets=buckets_for(len(base)), n_bits=64)
