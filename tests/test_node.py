@@ -20,6 +20,7 @@ from conftest import hear_interrupts
 
 from meta4 import EmbeddedNode
 from meta4.adapter.engines.node import artifacts, java, node
+from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.opensearch import OpenSearchServer
 from meta4.adapter.engines.node.server import free_port
 from meta4.errors import MissingExtraError, NodeError
@@ -231,6 +232,17 @@ def test_the_wheels_java_runs_a_node_that_can_create_indexes(data, monkeypatch):
         create = urllib.request.Request(f"{started.url}/thai", method="PUT")
         with urllib.request.urlopen(create) as answer:
             assert answer.status == 200
+
+
+def test_a_server_that_needs_a_whole_jdk_says_so(monkeypatch, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").touch()
+    (tmp_path / "release").write_text('JAVA_VERSION="21.0.2"\nMODULES="java.base jdk.jdi"')
+    monkeypatch.setattr(java, "_homes", lambda: iter([tmp_path]))
+    with pytest.raises(NodeError, match=r"whole JDK 21 or later .*jdk\.attach.*JAVA_HOME"):
+        java.find_java(artifacts.silent, ElasticsearchServer.java_modules)
+    monkeypatch.setattr(java, "_readable", lambda found: found)
+    assert java.find_java(artifacts.silent, frozenset({"jdk.jdi"})).home == tmp_path
 
 
 def test_a_taken_port_gives_another():

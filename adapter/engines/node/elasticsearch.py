@@ -6,6 +6,7 @@ processors; the third is the bare distribution that plugin authors test with, wh
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from .artifacts import Artifact, DownloadProgress, ZipPart, ensure, fetch, fetch_part, unpack
 from .folders import NodeFolders
@@ -61,6 +62,8 @@ class ElasticsearchServer(Server):
     Attributes:
         version: one of `VERSIONS`.
     """
+
+    java_modules: ClassVar[frozenset[str]] = frozenset({"jdk.attach", "jdk.jdi"})
 
     version: str
 

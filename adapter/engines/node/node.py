@@ -104,7 +104,7 @@ class EmbeddedNode:
                 f"stop it with: meta4 node stop, or name another folder with --data"
             )
         home = self.server.home(self._progress)
-        java = find_java(self._progress)
+        java = find_java(self._progress, self.server.java_modules)
         _check_memory(self._heap_mb)
         self.folders.root.mkdir(parents=True, exist_ok=True)
         check_disk(self.folders.root, _DISK_NEEDED, "a node")

