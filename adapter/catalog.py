@@ -55,12 +55,16 @@ class Catalog:
         if cached is not None and time.monotonic() - cached[0] < self._fresh_for:
             return cached[1]
         read_at = time.monotonic()
-        spec = read_spec(self._engine, index)
-        model = self._model(spec)
+        spec, model = self.hashing(index)
         directory = read_directory(self._engine, index, spec, None)
         entry = HashedIndex(index, spec, model, directory)
         self._indexes[index] = (read_at, entry)
         return entry
+
+    def hashing(self, index: str) -> tuple[IndexSpec, HashModel]:
+        """What a writer takes, who may not be allowed to search; raises as `get` does."""
+        spec = read_spec(self._engine, index)
+        return spec, self._model(spec)
 
     def filtered(self, index: HashedIndex, query: dict[str, Any]) -> Directory:
         """The directory of the documents that match `query`: one small aggregation, cached."""

@@ -124,8 +124,8 @@ class Meta4:
                 yield action if document.id is None else action | {"_id": document.id}
 
     def _hasher(self, index: str) -> DocumentHasher:
-        known = self.catalog.get(index)
-        return DocumentHasher(known.model, known.spec)
+        spec, model = self.catalog.hashing(index)
+        return DocumentHasher(model, spec)
 
     def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """What `search` would do and why: see `adapter.explanation.explain_body`."""

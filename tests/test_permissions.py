@@ -192,3 +192,11 @@ def test_a_wrong_password_is_a_refusal(site, monkeypatch):
     with pytest.raises(RefusedError, match="401") as refused:
         run("index", "list")
     assert "wrong" not in str(refused.value)
+
+
+def test_a_copy_says_no_password(site, capsys):
+    name = site.new()
+    run("copy", f"{site.url('admin')}/{BASE}", f"{site.url('admin')}/{name}")
+    said = "".join(capsys.readouterr())
+    assert name in said
+    assert PASSWORD not in said

@@ -62,7 +62,7 @@ def copy_command(
     if (reference is None) != (field is None):
         raise InputError("--model and --field belong together; without both SOURCE is hashed")
     here, there = _place(source), _place(target)
-    with counting(f"copying to {target}", count_left(here, there), "documents") as advance:
+    with counting(f"copying to {there}", count_left(here, there), "documents") as advance:
         if reference is None or field is None:
             given = {"strategy": strategy, "plan": plan, "hashing": hashing}
             report = copy_index(
@@ -89,7 +89,7 @@ def copy_command(
     if as_json:
         print_json(_as_dict(report))
     else:
-        _show(report, target)
+        _show(report, there)
     if not report.is_whole:
         raise click.exceptions.Exit(1)
 
@@ -117,7 +117,7 @@ def _as_dict(report: CopyReport) -> dict[str, object]:
     }
 
 
-def _show(report: CopyReport, target: str) -> None:
+def _show(report: CopyReport, target: Place) -> None:
     loaded = report.loaded
     click.echo(
         f"{loaded.n_indexed:,} documents copied in {loaded.seconds:.1f} s "

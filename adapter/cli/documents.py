@@ -50,17 +50,16 @@ def ingest_command(
     Example: meta4 ingest vectors.npy --ids words.txt --index words
     """
     engine = engine_at(url)
-    known = Catalog(engine).get(index)
-    if where == "server" and known.spec.hashing != "server":
+    spec, model = Catalog(engine).hashing(index)
+    if where == "server" and spec.hashing != "server":
         raise InputError(f"index {index!r} has no pipeline; leave out --hash server")
     sizes = [count_rows(path) for path in files]
-    field = known.spec.field
 
     def documents() -> Iterator[Document | Refusal]:
         for path in files:
-            yield from read_documents(path, field=field, id_field=id_field, ids=ids)
+            yield from read_documents(path, field=spec.field, id_field=id_field, ids=ids)
 
-    hasher = DocumentHasher(known.model, known.spec) if where == "client" else None
+    hasher = DocumentHasher(model, spec) if where == "client" else None
     total = None if None in sizes else sum(size or 0 for size in sizes)
     with counting(f"loading {index}", total, "documents") as advance:
         report = load_documents(engine, index, documents(), hasher, advance=advance)
