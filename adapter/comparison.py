@@ -14,6 +14,8 @@ from .truth import recall_by_score
 Body = dict[str, Any]
 #: (n, dims) queries in, one answer's hits out.
 Search = Callable[[NDArray[np.float32]], list[Body]]
+#: The scores of a query's hits, which are not always those that the engine says.
+Scores = Callable[[NDArray[np.float32], list[Body]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Timing:
     recall: float
 
 
+def said_scores(_query: NDArray[np.float32], hits: list[Body]) -> NDArray[np.float64]:
+    """`_score`, which is exact unless the engine scored quantised vectors."""
+    return np.asarray([hit["_score"] for hit in hits])
+
+
 def interleaved(
     sides: dict[str, Search],
     queries: NDArray[np.float32],
@@ -33,6 +40,7 @@ def interleaved(
     *,
     rounds: int = 1,
     warm_up: int = 0,
+    scores_of: Scores = said_scores,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Timing]:
     """Time several sides on the same queries, in turn, so that a slow moment hits them all.
@@ -44,6 +52,7 @@ def interleaved(
         k: results wanted.
         rounds: how often all queries are timed.
         warm_up: queries that each side answers before the clock counts.
+        scores_of: what recall is counted by; outside the clock.
         progress: called after every query.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -57,8 +66,7 @@ def interleaved(
                 started = time.perf_counter()
                 hits = search(query)
                 seconds[name].append(time.perf_counter() - started)
-                scores = np.asarray([hit["_score"] for hit in hits])
-                recalls[name].append(recall_by_score(scores, truth[row], k))
+                recalls[name].append(recall_by_score(scores_of(query, hits), truth[row], k))
             progress(1)
     return {
         name: Timing(
@@ -85,6 +93,7 @@ def fewest_candidates(
     size: int,
     recall: float,
     choices: Sequence[int],
+    scores_of: Scores = said_scores,
 ) -> tuple[int, float]:
     """The smallest of ascending `choices` whose mean recall reaches `recall`, and its recall.
 
@@ -95,7 +104,7 @@ def fewest_candidates(
     def measure(ef: int) -> float:
         if ef not in reached:
             search = search_with(ef)
-            scores = [np.asarray([hit["_score"] for hit in search(query)]) for query in queries]
+            scores = [scores_of(query, search(query)) for query in queries]
             reached[ef] = float(
                 np.mean([recall_by_score(s, t, size) for s, t in zip(scores, truth, strict=True)])
             )

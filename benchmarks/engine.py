@@ -23,7 +23,7 @@ from meta4.models.probing import Plan
 from meta4.models.specs import LearnedSpec
 
 from . import report
-from .contest import FIELD, OURS, SERVERS, Contest, K, bench_engine, fit
+from .contest import FIELD, OURS, SERVERS, Contest, K, bench_engine, fit_once
 from .data import hold_out, load_glove, load_questions
 
 #: What the rows of a plan are called: by the model that has it unless told otherwise.
@@ -78,14 +78,12 @@ def main() -> None:
     n = arguments.words or len(glove.words)
     rows, asked = hold_out(n)
     base, ids = glove.vectors[rows], [glove.words[row] for row in rows]
-    clock = time.monotonic()
-    model = fit(LearnedSpec(n_buckets=_N_BUCKETS), base)
-    train_s = time.monotonic() - clock
+    model = fit_once(LearnedSpec(n_buckets=_N_BUCKETS), base)
     for name in arguments.engines:
         with bench_engine(name) as engine:
             contest = Contest(engine, base, ids, model)
             bars, details = measure(contest, _REQUIRED[name], glove.vectors[asked], set(ids))
-        details |= {"train_s": train_s, "server": SERVERS[name].name}
+        details["server"] = SERVERS[name].name
         path = report.write_results(name, bars, details)
         tables = f"{report.bars_table(bars)}\n\n{_sides_table(details['learned'])}"
         report.put_into(report.README, name, tables)
@@ -162,10 +160,10 @@ class _Rounds:
                 sides[f"{graph} by {option}"] = contest.hnsw(
                     enough, within, option=option, graph=graph
                 )
-        timed = _timed(what, sides, queries, truth)
+        timed = _timed(what, contest, sides, queries, truth)
         few = {"meta4": ours, "exact script": contest.exact_script(within)}
         rows = slice(0, _N_EXACT)
-        exact = _timed(f"{what}, exact", few, queries[rows], truth[rows], _N_EXACT)
+        exact = _timed(f"{what}, exact", contest, few, queries[rows], truth[rows], _N_EXACT)
         return timed, {
             "sides": {side: asdict(timing) for side, timing in timed.items()},
             "beside_exact": {side: asdict(timing) for side, timing in exact.items()},
@@ -310,6 +308,7 @@ def _first_answer(contest: Contest, a: str, b: str, c: str, recall: float) -> st
 
 def _timed(
     what: str,
+    contest: Contest,
     sides: dict[str, comparison.Search],
     queries: NDArray[np.float32],
     truth: NDArray[np.float64],
@@ -319,7 +318,13 @@ def _timed(
     gc.freeze()  # hundreds of thousands of vectors and words are not the requests' doing
     with counting(what, len(queries), "queries") as progress:
         timings = comparison.interleaved(
-            sides, queries, truth, K, warm_up=warm_up, progress=progress
+            sides,
+            queries,
+            truth,
+            K,
+            warm_up=warm_up,
+            scores_of=contest.scores,
+            progress=progress,
         )
     notes.print({name: asdict(timing) for name, timing in timings.items()})
     return timings

@@ -98,7 +98,9 @@ def measure_vectors(
         engine.put_meta(OURS, calibration)
         contest.meta4.catalog.forget(OURS)
         sides = {"at": contest.ours(_RECALL), "all": contest.ours(1.0)}
-        timed = comparison.interleaved(sides, queries, truth, K, warm_up=_WARM_UP)
+        timed = comparison.interleaved(
+            sides, queries, truth, K, warm_up=_WARM_UP, scores_of=contest.scores
+        )
         found[name] = {"load": asdict(loaded)} | {
             side: asdict(timing) for side, timing in timed.items()
         }
