@@ -28,13 +28,21 @@ def test_the_server_says_which_engine_it_is(nodes, name):
     client.close()
 
 
-def test_what_is_neither_engine_is_refused():
+@pytest.mark.parametrize(
+    ("status", "kind", "page"),
+    [
+        (200, "application/json", b'{"hello": 1}'),
+        (200, "text/html", b"<h1>Hello</h1>"),
+        (404, "text/html", b"<h1>Nothing here</h1>"),
+    ],
+)
+def test_what_is_neither_engine_is_refused(status, kind, page):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
             self.end_headers()
-            self.wfile.write(b'{"hello": 1}')
+            self.wfile.write(page)
 
         def log_message(self, *_):
             pass

@@ -5,9 +5,10 @@ from contextlib import suppress
 from elasticsearch import Elasticsearch
 from opensearchpy import OpenSearch
 
-from ...errors import RefusedError
+from ...errors import NotFoundError, RefusedError
 from .elasticsearch import ElasticsearchEngine
 from .engine import Engine
+from .faults import foreign
 from .opensearch import OpenSearchEngine
 
 Client = OpenSearch | Elasticsearch
@@ -22,12 +23,15 @@ def connect(url: str) -> Engine:
     """
     # opensearch-py takes an answer from any server; elasticsearch-py only from its own.
     first = OpenSearchEngine.at(url)
-    with suppress(RefusedError):  # a bare Elasticsearch does not answer GET /
+    with suppress(RefusedError, NotFoundError):  # a bare Elasticsearch does not answer GET /
         if first.distribution() == "opensearch":
             return first
     first.close()
     second = ElasticsearchEngine.at(url)
-    second.version()
+    try:
+        second.version()
+    except NotFoundError as error:
+        raise foreign(second.url) from error
     return second
 
 

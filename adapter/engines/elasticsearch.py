@@ -11,7 +11,7 @@ from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 from ...errors import RefusedError
 from ...mappings.elasticsearch import ElasticsearchDialect
 from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release
-from .faults import redacted, refusal, unreachable
+from .faults import foreign, redacted, refusal, unreachable
 
 _OLDEST = (8, 15)
 _VECTORS_LEFT_OUT = (9, 2)
@@ -95,9 +95,7 @@ class ElasticsearchEngine(Engine):
                 method, path, params=params, headers=headers, body=data
             )
         except UnsupportedProductError as error:
-            raise RefusedError(
-                f"{self.url} is neither OpenSearch nor Elasticsearch; name a server with --url"
-            ) from error
+            raise foreign(self.url) from error
         except ApiError as error:
             raise refusal(self.url, error.status_code, error.body) from error
         except TransportError as error:

@@ -13,6 +13,13 @@ def unreachable(url: str, *, timed_out: bool) -> UnreachableError:
     )
 
 
+def foreign(url: str) -> RefusedError:
+    """What answers is no search engine that we know."""
+    return RefusedError(
+        f"{url} is neither OpenSearch nor Elasticsearch; name a server with --url or META4_URL"
+    )
+
+
 def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
     """The error for an answer with a status of 400 or above, and its body.
 

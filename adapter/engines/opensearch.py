@@ -11,7 +11,7 @@ from opensearchpy.serializer import JSONSerializer
 from ...errors import RefusedError
 from ...mappings.opensearch import OpenSearchDialect
 from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release
-from .faults import redacted, refusal, unreachable
+from .faults import foreign, redacted, refusal, unreachable
 
 _KNN_PLUGIN = "opensearch-knn"
 _OLDEST = (2, 19)
@@ -104,6 +104,8 @@ def _translated(url: str) -> Iterator[None]:
         yield
     except exceptions.ConnectionError as error:
         raise unreachable(url, timed_out=error.status_code == "TIMEOUT") from error
+    except exceptions.SerializationError as error:  # a page for people
+        raise foreign(url) from error
     except exceptions.TransportError as error:
         status = error.status_code if isinstance(error.status_code, int) else 500
         raise refusal(url, status, error.info) from error
