@@ -27,8 +27,8 @@ from .contest import FIELD, OURS, Contest, K, bench_engine, fit
 from .data import hold_out, load_glove
 
 Body = dict[str, Any]
-_N = 100_000
-_N_BUCKETS = 2048
+_N = 50_000
+_N_BUCKETS = 1024
 _RECALL = 0.99
 _WARM_UP, _N_QUERIES = 500, 500
 _OVERSAMPLE = 3.0
