@@ -95,6 +95,10 @@ def nodes():
         yield get
 
 
+#: For a test of what no engine has a part in: plans, promises, training.
+on_one_engine = pytest.mark.parametrize("node", BOTH[:1], indirect=True)
+
+
 @pytest.fixture(scope="session", params=BOTH)
 def node(request, nodes):
     return nodes(request.param)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import FIELD
+from conftest import FIELD, on_one_engine
 from test_search import every_saving_counts
 from test_training import CPU, mixture, unit
 
@@ -90,6 +90,7 @@ def learned(sample):
     return held_out, base, HashModel.fit(spec, base, options=CPU)
 
 
+@on_one_engine
 def test_a_learned_model_promises_looks_into_less_and_hashes_on_the_server(
     engine, make_index, index_name, learned, monkeypatch
 ):

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import FIELD, N_SHARED, word_documents
+from conftest import FIELD, N_SHARED, on_one_engine, word_documents
 
 from meta4 import Meta4
 from meta4.adapter import planning
@@ -205,6 +205,7 @@ def test_every_strategy_gives_the_same_scores(
         assert "rescore" in meta4.rewrite(index=index_name, body=body)
 
 
+@on_one_engine
 @pytest.mark.parametrize("plan", ["bitwise", "margin", "centroid"])
 def test_every_plan_keeps_its_promise(engine, models, make_index, index_name, sample, words, plan):
     make_index(models["itq"], docs=word_documents(sample, range(8000)), hashing="client", plan=plan)
@@ -357,7 +358,7 @@ def test_eval_measures_what_it_says(words):
     assert exact.docs_looked_into == pytest.approx(1.0, abs=1e-3)  # the query itself is left out
 
 
-@pytest.mark.parametrize("node", ["opensearch"], indirect=True)
+@on_one_engine
 def test_a_promise_for_queries_unlike_documents_takes_such_queries(
     engine, words, make_index, index_name, sample
 ):
