@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..demo import Sample, load_sample
 from ..ingest.documents import Document
+from ..mappings.dialect import GraphSearch
 from ..models.model import HashModel
 from ..models.specs import CellsSpec
 from . import comparison
@@ -209,9 +210,11 @@ def _compare(
         return lambda query: _hits(meta4.search(index=INDEX, body=_similar(query, recall)))
 
     def hnsw(candidates: int) -> comparison.Search:
-        return lambda query: _hits(
-            engine.search(BASELINE, dialect.graph_body(FIELD, query, _K, candidates, None, option))
-        )
+        def search(query: NDArray[np.float32]) -> list[dict[str, Any]]:
+            body = dialect.graph_body(GraphSearch(FIELD, query, _K, candidates, option))
+            return _hits(engine.search(BASELINE, body))
+
+        return search
 
     def script(query: NDArray[np.float32]) -> list[dict[str, Any]]:
         return _hits(engine.search(INDEX, dialect.exact_body(FIELD, query, _K, None)))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from ..errors import ClauseError
 from ..mappings.dialect import Dialect
 from ..mappings.spec import IndexSpec
-from ..models.codes import codes_to_longs
 from ..models.embeddings import unit
 from ..models.model import HashModel
 from .clauses import AnalogyClause, Path, Site
@@ -109,9 +108,13 @@ def searched_within(one: PlannedSite, spec: IndexSpec, model: HashModel) -> Body
     if one.plan.probes is not None:
         terms = [model.terms[bucket] for bucket in one.plan.probes.buckets.tolist()]
         buckets: Body = {"terms": {spec.fields.bucket: terms}}
+        strays: list[Body] = []
         if one.n_strays:
-            stray = {"bool": {"must_not": [{"term": {spec.fields.model: str(spec.model)}}]}}
-            buckets = {"bool": {"should": [buckets, stray], "minimum_should_match": 1}}
+            strays = [{"bool": {"must_not": [{"term": {spec.fields.model: str(spec.model)}}]}}]
+        elif spec.former_models:  # written since they were counted
+            strays = [{"terms": {spec.fields.model: list(spec.former_models)}}]
+        if strays:
+            buckets = {"bool": {"should": [buckets, *strays], "minimum_should_match": 1}}
         filters.append(buckets)
     filters += one.site.filters
     exclusions = list(one.site.exclusions)
@@ -157,7 +160,7 @@ def hamming_phases(
         return None
     exact = _scored(one, spec, model, dialect, 0)
     query = query_vector(one.site, one.vectors)
-    code = codes_to_longs(model.encode(query[None]))[0].tolist()
+    (code,) = model.encode(query[None])
     return {
         "query": dialect.hamming(spec, code, searched_within(one, spec, model)),
         "rescore": {

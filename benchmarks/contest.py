@@ -23,6 +23,7 @@ from meta4.adapter.indexes import create_index
 from meta4.adapter.loading import load_documents
 from meta4.adapter.store import ModelStore
 from meta4.adapter.tuning import N_QUERIES, tune_index
+from meta4.mappings.dialect import GraphSearch
 from meta4.models.artifact import checksum, fingerprint
 from meta4.models.probing import Plan
 from meta4.models.specs import AnySpec
@@ -169,7 +170,7 @@ class Contest:
         named = option or dialect.candidate_options[-1]
         index = self._index_of(graph or self.plain)
         return lambda query: self._hits(
-            index, dialect.graph_body(FIELD, query, K, candidates, within, named)
+            index, dialect.graph_body(GraphSearch(FIELD, query, K, candidates, named, within))
         )
 
     def exact_script(self, within: dict[str, Any] | None = None) -> comparison.Search:

@@ -5,7 +5,7 @@ same buckets of the same index. Codes: 64-bit longs against a `bit` vector, each
 over all documents. Writes results/storage.json and the table in docs/deploy.md.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -17,9 +17,10 @@ from meta4.adapter import comparison
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.loading import load_documents
+from meta4.mappings.code_storage import CodeKind
 from meta4.mappings.elasticsearch import ElasticsearchDialect
+from meta4.mappings.fields import ROOT
 from meta4.mappings.spec import IndexSpec, ModelRef
-from meta4.models.codes import codes_to_longs
 from meta4.models.specs import CellsSpec, LshSpec
 
 from . import report
@@ -33,6 +34,7 @@ _RECALL = 0.99
 _WARM_UP, _N_QUERIES = 500, 500
 _OVERSAMPLE = 3.0
 _BITS = (64, 256)
+_WAYS: dict[str, CodeKind] = {"longs": "longs", "bit vector": "bits"}
 _CODES = "bench-codes"
 _N_CODE_QUERIES = 100
 
@@ -124,31 +126,14 @@ def measure_codes(
             strategy="hamming",
             plan="margin",
         )
-        longs = {name: {"type": "long", "index": False} for name in spec.fields.code_names}
-        bits = {
-            "bits": {"type": "dense_vector", "element_type": "bit", "dims": n_bits, "index": False}
-        }
         codes = model.encode(base)
-        words = codes_to_longs(codes)
-
-        def as_longs(row: int, spec: IndexSpec = spec, words: NDArray[np.int64] = words) -> Body:
-            named = zip(spec.fields.code_names, words[row].tolist(), strict=True)
-            return {"meta4": {FIELD: dict(named)}}
-
-        def as_bits(row: int, codes: NDArray[np.uint8] = codes) -> Body:
-            return {"bits": codes[row].tobytes().hex()}
-
-        nested = {"meta4": {"properties": {FIELD: {"properties": longs}}}}
-        ways: dict[str, tuple[Body, Callable[[int], Body]]] = {
-            "longs": (nested, as_longs),
-            "bit vector": (bits, as_bits),
-        }
         sides: dict[str, comparison.Search] = {}
         sizes = {}
-        for way, (properties, document) in ways.items():
-            index = f"{_CODES}-{way.split()[0]}-{n_bits}"
-            sizes[way] = _load(engine, index, properties, document, len(base))
-            sides[way] = _search(engine, index, way, spec, model)
+        for way, kind in _WAYS.items():
+            index = f"{_CODES}-{kind}-{n_bits}"
+            own = spec.model_copy(update={"codes": kind})
+            sizes[way] = _load(engine, index, own, codes)
+            sides[way] = _search(engine, index, own, model)
         same = _same_scores(sides, queries)
         truth = np.ones((len(queries), K))  # recall is of no concern here
         timed = comparison.interleaved(sides, queries, truth, K, warm_up=_N_CODE_QUERIES)
@@ -161,24 +146,19 @@ def measure_codes(
     return found
 
 
-def _load(
-    engine: Engine,
-    index: str,
-    properties: Body,
-    document: Callable[[int], Body],
-    n: int,
-) -> int:
+def _load(engine: Engine, index: str, spec: IndexSpec, codes: NDArray[np.uint8]) -> int:
     """An index of codes alone, in one segment; gives its bytes."""
     engine.delete_index(index)
+    hashes = {"properties": spec.code_storage.mapping(spec.n_bits)}
     body = {
         "settings": {"number_of_shards": 1, "number_of_replicas": 0},
-        "mappings": {"properties": properties},
+        "mappings": {"properties": {ROOT: {"properties": {spec.field: hashes}}}},
     }
     engine.create_index(index, body)
 
     def documents() -> Iterator[Document]:
-        for row in range(n):
-            yield Document(str(row), document(row))
+        for row, parts in enumerate(spec.code_storage.parts(codes, spec.n_bits)):
+            yield Document(str(row), {ROOT: {spec.field: parts}})
 
     loaded = load_documents(engine, index, documents(), None)
     assert not loaded.refusals, loaded.refusals[0]
@@ -188,20 +168,11 @@ def _load(
     return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
 
 
-def _search(
-    engine: Engine, index: str, way: str, spec: IndexSpec, model: HashModel
-) -> comparison.Search:
+def _search(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> comparison.Search:
     """The nearest codes of all."""
 
     def search(query: NDArray[np.float32]) -> list[dict[str, Any]]:
-        code = model.encode(query[None])
-        if way == "longs":
-            scored = engine.dialect.hamming(spec, codes_to_longs(code)[0].tolist(), None)
-        else:
-            source = "1.0 - hamming(params.code, 'bits') / (double) params.n_bits"
-            params = {"code": code[0].tobytes().hex(), "n_bits": spec.n_bits}
-            script = {"source": source, "params": params}
-            scored = {"script_score": {"query": {"match_all": {}}, "script": script}}
+        scored = engine.dialect.hamming(spec, model.encode(query[None])[0], None)
         body = {"size": K, "_source": False, "query": scored}
         hits: list[dict[str, Any]] = engine.search(index, body)["hits"]["hits"]
         return hits

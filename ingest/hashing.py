@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..mappings.spec import IndexSpec
-from ..models.codes import codes_to_longs
 from ..models.embeddings import embedding_fault
 from ..models.model import HashModel
 from .documents import Document, Refusal, put_at, remove_at, value_at
+
+#: By which float32 numbers of a vector of length 1 may miss it.
+_UNIT = 1e-5
 
 
 class HashedBatch(NamedTuple):
@@ -27,11 +29,19 @@ class HashedBatch(NamedTuple):
 
 
 class DocumentHasher:
-    """Adds the hash of `spec.field` to documents."""
+    """Adds the hash of `spec.field` to documents.
 
-    def __init__(self, model: HashModel, spec: IndexSpec) -> None:
+    Args:
+        model: the model.
+        spec: of the index that they go to.
+        keep_norms: whether documents come out of an index, which may have kept their vectors'
+            directions only: a length that stands beside such a vector is left.
+    """
+
+    def __init__(self, model: HashModel, spec: IndexSpec, *, keep_norms: bool = False) -> None:
         self._model = model
         self._spec = spec
+        self._keep_norms = keep_norms
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
         """Hash a batch; the documents' sources are changed in place."""
@@ -42,8 +52,7 @@ class DocumentHasher:
             values = value_at(document.source, self._spec.field)
             fault = None if values is None else embedding_fault(values, self._spec.dims)
             if fault is not None:
-                reason = f"{self._spec.field}: {fault}"
-                refusals.append(Refusal(document.id, document.origin, reason))
+                refusals.append(Refusal.of(document, f"{self._spec.field}: {fault}"))
                 continue
             kept.append(document)
             if values is None:
@@ -57,14 +66,15 @@ class DocumentHasher:
     def _add_hashes(self, documents: Sequence[Document], values: Sequence[Any]) -> None:
         embeddings = np.asarray(values, dtype=np.float32)
         codes, buckets = self._model.hash(embeddings)
-        longs = codes_to_longs(codes).tolist()
+        parts = self._spec.code_storage.parts(codes, self._spec.n_bits)
         lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
         # The shortest digits that give the float32 back: they lie in every document's source.
         norms = [float(str(length)) for length in lengths.astype(np.float32)]
-        names = self._spec.fields.code_names
         model, terms = str(self._spec.model), self._model.terms
-        rows = zip(documents, buckets.tolist(), longs, norms, strict=True)
-        for document, ids, words, norm in rows:
-            hashes = {"bucket": [terms[i] for i in ids], "model": model, "norm": norm}
-            hashes |= dict(zip(names, words, strict=True))
+        rows = zip(documents, buckets.tolist(), parts, norms, strict=True)
+        for document, ids, code, norm in rows:
+            hashes = {"bucket": [terms[i] for i in ids], "model": model, "norm": norm, **code}
+            if self._keep_norms and abs(norm - 1.0) < _UNIT:
+                before = value_at(document.source, self._spec.fields.root)
+                hashes["norm"] = (before or {}).get("norm") or norm
             put_at(document.source, self._spec.fields.root, hashes)

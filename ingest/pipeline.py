@@ -171,14 +171,16 @@ double len = Math.sqrt(square);
 Map hashes = new HashMap();
 hashes.put('bucket', params.cells ? cellBuckets(x, len, params) : bitBuckets(x, len, params));
 hashes.put('model', params.model);
+List words = new ArrayList();
 long word = 0L;
 int nBits = (int) params.n_bits;
 for (int r = 0; r < nBits; ++r) {
   double offset = (double) params.code_offsets[r];
   double m = dot((String) params.code_rows, r * x.length, x) - offset * len;
   if (m > 0.0) { word |= 1L << (63 - (r % 64)); }
-  if (r % 64 == 63 || r == nBits - 1) { hashes.put('code_' + (r / 64), word); word = 0L; }
+  if (r % 64 == 63 || r == nBits - 1) { words.add(word); word = 0L; }
 }
+putCode(hashes, words, nBits);
 Map out = descend(child(ctx, (String) params.root, true), path, true);
 def old = out.get(name);
 boolean stored = Math.abs(len - 1.0) < 1e-5 && old instanceof Map;
@@ -250,11 +252,10 @@ def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
             "bits_per_table": weights.bits_per_table,
             "bucket_offsets": weights.bucket_offsets.tolist(),
         }
+    source = _FUNCTIONS + spec.code_storage.put + _MAIN
     return {
         "description": f"meta4: hashes {spec.field} with {spec.model}",
-        "processors": [
-            {"script": {"lang": "painless", "source": _FUNCTIONS + _MAIN, "params": params}}
-        ],
+        "processors": [{"script": {"lang": "painless", "source": source, "params": params}}],
     }
 
 

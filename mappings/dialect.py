@@ -1,11 +1,13 @@
 """What an index body and a scoring query are, with the parts that engines write differently."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .code_storage import CodeKind
 from .spec import IndexSpec
 
 Body = dict[str, Any]
@@ -13,6 +15,27 @@ Vector = NDArray[np.float32]
 
 #: Keeps 3CosMul's denominator from zero: ε of Levy & Goldberg, section 6.
 EPSILON = 0.001
+
+
+@dataclass(frozen=True)
+class GraphSearch:
+    """A search of an engine's own graph.
+
+    Attributes:
+        field: the vector field.
+        vector: (dims,) the query.
+        size: results wanted.
+        candidates: how many the walk keeps; `size` where that is more.
+        option: what the number of candidates is called, one of `Dialect.candidate_options`.
+        within: a filter.
+    """
+
+    field: str
+    vector: Vector
+    size: int
+    candidates: int
+    option: str
+    within: Body | None = None
 
 
 class Dialect(ABC):
@@ -24,10 +47,12 @@ class Dialect(ABC):
         script_field: what `cosineSimilarity` takes as its second argument, where `params.field`
             is the field's name.
         graphs: the engine's own indexes of vectors, its plain HNSW first.
+        codes: what codes are stored as.
         candidate_options: what a graph's search calls the number of candidates that it keeps.
     """
 
     script_field: ClassVar[str]
+    codes: ClassVar[CodeKind]
     graphs: ClassVar[tuple[str, ...]]
     candidate_options: ClassVar[tuple[str, ...]]
 
@@ -48,16 +73,8 @@ class Dialect(ABC):
         """An index as one makes it without meta4, with the engine's own defaults."""
 
     @abstractmethod
-    def graph_body(
-        self,
-        field: str,
-        vector: Vector,
-        size: int,
-        candidates: int,
-        within: Body | None,
-        option: str,
-    ) -> Body:
-        """A search of the graph; `option` is one of `candidate_options`."""
+    def graph_body(self, search: GraphSearch) -> Body:
+        """A search of the graph that `graph_index_body` makes."""
 
     def exact_body(self, field: str, vector: Vector, size: int, within: Body | None) -> Body:
         """Exact search as the engines' documentation has it: a script over all documents."""
@@ -80,12 +97,13 @@ class Dialect(ABC):
         if pipeline is not None:
             settings["default_pipeline"] = pipeline
         hashes = {
-            "dynamic": "strict",
+            # What another model's code has more is no reason to refuse a document.
+            "dynamic": False,
             "properties": {
                 "bucket": {"type": "keyword"},
                 "model": {"type": "keyword"},
                 "norm": {"type": "float", "index": False},
-                **{name: {"type": "long", "index": False} for name in fields.code_names},
+                **spec.code_storage.mapping(spec.n_bits),
             },
         }
         properties = merged(_nested(spec.field, self.vector(spec)), _nested(fields.root, hashes))
@@ -99,17 +117,13 @@ class Dialect(ABC):
         params = {"field": spec.field, "query": vector}
         return _script_score(within, spec.field, f"return {self._similarity('query')};", params)
 
-    def hamming(self, spec: IndexSpec, code: list[int], within: Body | None) -> Body:
+    def hamming(self, spec: IndexSpec, code: NDArray[np.uint8], within: Body | None) -> Body:
         """All documents of `within` that have a code, scored by bits in common, in [0, 1]."""
-        fields = spec.fields
-        differing = " + ".join(
-            f"Long.bitCount(doc[params.fields[{i}]].value ^ "
-            f"((Number) params.code[{i}]).longValue())"
-            for i in range(len(code))
-        )
-        source = f"1.0 - ({differing}) / (double) params.n_bits"
-        params = {"fields": fields.codes, "code": code, "n_bits": spec.n_bits}
-        return _script_score(within, fields.codes[0], source, params)
+        root, storage = spec.fields.root, spec.code_storage
+        differing, params = storage.differing(root, code, spec.n_bits)
+        source = f"1.0 - {differing} / (double) params.n_bits"
+        needs = storage.field(root, spec.n_bits)
+        return _script_score(within, needs, source, {**params, "n_bits": spec.n_bits})
 
     def three_cos_mul(
         self, spec: IndexSpec, a: list[float], b: list[float], c: list[float], within: Body | None

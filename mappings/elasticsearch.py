@@ -1,6 +1,6 @@
 """Elasticsearch 8.15 and later."""
 
-from .dialect import Body, Dialect, Vector
+from .dialect import Body, Dialect, GraphSearch
 from .spec import IndexSpec
 
 _MOST_CANDIDATES = 10_000
@@ -10,6 +10,7 @@ class ElasticsearchDialect(Dialect):
     """`dense_vector` without a graph."""
 
     script_field = "params.field"
+    codes = "bits"
     graphs = ("hnsw", "int8_hnsw", "bbq_hnsw")
     candidate_options = ("num_candidates",)
 
@@ -52,22 +53,14 @@ class ElasticsearchDialect(Dialect):
             "mappings": {"properties": {field: vector}},
         }
 
-    def graph_body(
-        self,
-        field: str,
-        vector: Vector,
-        size: int,
-        candidates: int,
-        within: Body | None,
-        option: str,
-    ) -> Body:
+    def graph_body(self, search: GraphSearch) -> Body:
         """See `Dialect`. The engine takes at most 10,000 candidates."""
         knn: Body = {
-            "field": field,
-            "query_vector": vector,
-            "k": size,
-            option: min(max(candidates, size), _MOST_CANDIDATES),
+            "field": search.field,
+            "query_vector": search.vector,
+            "k": search.size,
+            search.option: min(max(search.candidates, search.size), _MOST_CANDIDATES),
         }
-        if within is not None:
-            knn["filter"] = within
-        return {"size": size, "_source": False, "knn": knn}
+        if search.within is not None:
+            knn["filter"] = search.within
+        return {"size": search.size, "_source": False, "knn": knn}

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..models.codes import n_longs
 
 #: The object that holds everything of ours, in documents and in the mapping's `_meta`.
 ROOT = "meta4"
@@ -20,7 +19,6 @@ class HashedField:
     """
 
     name: str
-    n_bits: int
 
     def __post_init__(self) -> None:
         if not _FIELD.fullmatch(self.name) or self.name.split(".")[0] == ROOT:
@@ -48,13 +46,3 @@ class HashedField:
     def norm(self) -> str:
         """Float with the vector's length: the engine keeps only its direction."""
         return f"{self.root}.norm"
-
-    @property
-    def code_names(self) -> list[str]:
-        """The longs' names inside the object."""
-        return [f"code_{i}" for i in range(n_longs(self.n_bits))]
-
-    @property
-    def codes(self) -> list[str]:
-        """The longs' full names."""
-        return [f"{self.root}.{name}" for name in self.code_names]

@@ -1,14 +1,12 @@
 """OpenSearch 2.19 and later, with the k-NN plugin."""
 
-from .dialect import Body, Dialect, Vector
+from .dialect import Body, Dialect, GraphSearch
 from .spec import IndexSpec
 
 #: Below every number of documents: no segment ever gets a graph. Vectors lie in Lucene's flat
 #: format and every search is exact. A faiss index that does build one needs native libraries,
 #: and without them kills the node.
 _NEVER_BUILD_GRAPH = -1
-
-
 #: Lucene's own defaults for the graph.
 _M, _EF_CONSTRUCTION = 16, 100
 
@@ -17,6 +15,7 @@ class OpenSearchDialect(Dialect):
     """`knn_vector` of the k-NN plugin."""
 
     script_field = "doc[params.field]"
+    codes = "longs"
     graphs = ("hnsw",)
     candidate_options = ("k", "ef_search")
 
@@ -59,20 +58,12 @@ class OpenSearchDialect(Dialect):
             "mappings": {"properties": {field: vector}},
         }
 
-    def graph_body(
-        self,
-        field: str,
-        vector: Vector,
-        size: int,
-        candidates: int,
-        within: Body | None,
-        option: str,
-    ) -> Body:
+    def graph_body(self, search: GraphSearch) -> Body:
         """See `Dialect`. `k` is the same walk as `ef_search`, but of no fewer than 100."""
-        candidates = max(candidates, size)
-        inner: Body = {"vector": vector, "k": candidates}
-        if option == "ef_search":
-            inner |= {"k": size, "method_parameters": {"ef_search": candidates}}
-        if within is not None:
-            inner["filter"] = within
-        return {"size": size, "_source": False, "query": {"knn": {field: inner}}}
+        candidates = max(search.candidates, search.size)
+        inner: Body = {"vector": search.vector, "k": candidates}
+        if search.option == "ef_search":
+            inner |= {"k": search.size, "method_parameters": {"ef_search": candidates}}
+        if search.within is not None:
+            inner["filter"] = search.within
+        return {"size": search.size, "_source": False, "query": {"knn": {search.field: inner}}}

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import ConflictError, NotFoundError
 from ..models.calibration import Calibration
 from ..models.probing import Plan
+from .code_storage import STORAGES, CodeKind, CodeStorage
 from .fields import ROOT, HashedField
 
 Strategy = Literal["native", "script", "hamming"]
@@ -42,14 +43,23 @@ class IndexSpec(BaseModel):
     plan: Plan = "centroid"
     #: Who hashes documents: an ingest pipeline, or whoever sends them.
     hashing: Hashing = "client"
+    #: What codes are stored as, by the engine's dialect.
+    codes: CodeKind = "longs"
     #: First-phase window of strategy `hamming`, as a multiple of k; measured by `index tune`.
     window: int = Field(default=20, ge=1)
     calibration: Calibration | None = None
+    #: Models that clients may still hash with: a request looks into all their documents at once.
+    former_models: tuple[str, ...] = ()
 
     @property
     def fields(self) -> HashedField:
         """Names of the parts."""
-        return HashedField(self.field, self.n_bits)
+        return HashedField(self.field)
+
+    @property
+    def code_storage(self) -> CodeStorage:
+        """How documents keep their codes."""
+        return STORAGES[self.codes]
 
     def to_meta(self) -> dict[str, Any]:
         """The mapping's `_meta`."""

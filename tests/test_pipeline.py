@@ -9,7 +9,6 @@ from meta4 import Document, DocumentHasher, HashModel
 from meta4.errors import InputError
 from meta4.ingest.documents import value_at
 from meta4.ingest.pipeline import MAX_WEIGHTS, check_pipeline_fits
-from meta4.models.codes import codes_to_longs
 from meta4.models.specs import CellsSpec, LshSpec
 
 pytestmark = pytest.mark.server
@@ -66,11 +65,11 @@ def test_ten_thousand_documents_have_the_clients_bits_and_buckets(
         for hit in engine.scan(index_name, {"query": {"match_all": {}}, "_source": ["meta4"]})
     }
     assert len(found) == n
-    terms, words = model.terms, codes_to_longs(codes)
+    terms, parts = model.terms, spec.code_storage.parts(codes, spec.n_bits)
     for row in range(n):
         hashes = found[row]["meta4"][FIELD]
         assert hashes["bucket"] == [terms[b] for b in buckets[row]]
-        assert [hashes[name] for name in spec.fields.code_names] == words[row].tolist()
+        assert {name: hashes[name] for name in parts[row]} == parts[row]
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -85,7 +85,8 @@ class OneCode:
 
 def rewritten(name, dialect):
     body, strategy, plan, n_strays = CASES[name]
-    spec = SPEC.model_copy(update={"strategy": strategy, "window": 5})
+    changes = {"strategy": strategy, "window": 5, "codes": dialect.codes}
+    spec = SPEC.model_copy(update=changes)
     planned = []
     for site in find_sites(body["query"]):
         operands = getattr(site.clause, "operands", (site.clause,))
@@ -123,13 +124,15 @@ def test_golden_body_runs(engine, golden_index, name):
 def golden_index(engine):
     """Four documents by hand; the last is excluded by its id `self`."""
     name = "golden-bodies"
-    body = engine.dialect.index_body(SPEC, shards=1, replicas=0, pipeline=None)
+    spec = SPEC.model_copy(update={"codes": engine.dialect.codes})
+    (code,) = spec.code_storage.parts(np.array([[0b10000000]], dtype=np.uint8), 8)
+    body = engine.dialect.index_body(spec, shards=1, replicas=0, pipeline=None)
     body["mappings"]["properties"]["colour"] = {"type": "keyword"}
     body["mappings"]["properties"]["rank"] = {"type": "integer"}
     engine.create_index(name, body)
     documents = {"one": [1, 0, 0, 0], "two": [1, 1, 0, 0], "three": [0, 1, 1, 0], "self": VECTOR}
     for rank, (identity, vector) in enumerate(documents.items()):
-        hashes = {"bucket": ["03", "12"], "code_0": -(2**63), "model": "m@1", "norm": 1.0}
+        hashes = {"bucket": ["03", "12"], "model": "m@1", "norm": 1.0, **code}
         colour = ["red", "blue"][rank % 2]
         source = {FIELD: vector, "colour": colour, "rank": rank, "meta4": {FIELD: hashes}}
         engine.request("PUT", f"/{name}/_doc/{identity}", body=source)
