@@ -12,9 +12,11 @@ from ..models.directory import Directory
 from ..models.model import HashModel
 from ..models.probing import Probes, Ranking, bucket_prices, rank_buckets
 
-#: Documents that can be scored in the time that a bucket filter costs by itself, and that each
-#: of its buckets costs. Saving fewer than these is no saving.
-FILTER_WORTH, BUCKET_WORTH = 2_000, 12
+#: Documents that can be scored in the time that choosing buckets costs, that their filter costs by
+#: itself, and that each of its buckets costs: on OpenSearch at 0.12 µs a document, and about the
+#: same on Elasticsearch, where a document and a bucket both cost twice as much. Saving fewer than
+#: these is no saving.
+CHOICE_WORTH, FILTER_WORTH, BUCKET_WORTH = 2_000, 2_000, 12
 #: Turns in which a filter's local selectivity and the prefix settle; each lengthens the prefix.
 _TURNS = 6
 #: Buckets ordered at first.
@@ -80,7 +82,7 @@ def plan_request(
         return exact("not calibrated, so nothing less can be promised; run: meta4 index tune")
     # Each document lies in so many buckets on average: so many postings are sure to hold k.
     overlap = max(1.0, filtered.n_postings / max(1, filtered.n_documents - filtered.n_strays))
-    if calibrated and filtered.n_documents - k < FILTER_WORTH:
+    if calibrated and filtered.n_documents - k < CHOICE_WORTH + FILTER_WORTH:
         return exact(_NARROW.format(filtered.n_documents))
     costs = model.bucket_costs(query, spec.plan)
     if spec.plan == "learned":
