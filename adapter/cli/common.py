@@ -26,6 +26,7 @@ from rich.text import Text
 
 from ...ingest.sources import read_embeddings
 from ..catalog import read_spec
+from ..engines.access import Access
 from ..engines.connecting import connect
 from ..engines.engine import Engine
 from ..engines.node import running_url
@@ -90,8 +91,9 @@ def read_queries(
 
 
 def engine_at(url: str | None) -> Engine:
-    """The cluster that a command means."""
-    return connect(url or running_url() or _DEFAULT_URL)
+    """The cluster that a command means, and who we are to it."""
+    access = Access.read()
+    return connect(url or access.url or running_url() or _DEFAULT_URL, access)
 
 
 def print_json(value: Any, *, lines: bool = False) -> None:

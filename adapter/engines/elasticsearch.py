@@ -5,15 +5,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from elastic_transport import ConnectionTimeout, TransportError
+from elastic_transport import ConnectionTimeout, TlsError, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from ...errors import RefusedError
 from ...mappings.elasticsearch import ElasticsearchDialect
+from .access import Access
 from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release
-from .faults import foreign, redacted, refusal, unreachable
+from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, untrusted
 
 _OLDEST = (8, 15)
+_NOBODY = Access()
 _VECTORS_LEFT_OUT = (9, 2)
 _SCRIPTS = frozenset({"lang-painless", "ingest-common"})
 #: What servers of 8.x and 9.x both take, whichever client sends it.
@@ -31,9 +33,24 @@ class ElasticsearchEngine(Engine):
         self._leaves_vectors_out: bool | None = None
 
     @classmethod
-    def at(cls, url: str) -> "ElasticsearchEngine":
-        """A client for a URL; nothing is sent yet."""
-        client = Elasticsearch(url, request_timeout=TIMEOUT, max_retries=0)
+    def at(cls, url: str, access: Access = _NOBODY) -> "ElasticsearchEngine":
+        """A client for a URL, or several; nothing is sent yet. Certificates are verified."""
+        options: dict[str, Any] = {}
+        if access.user is not None:
+            options["basic_auth"] = (access.user, access.password)
+        if access.api_key is not None:
+            options["api_key"] = access.api_key
+        if url.startswith("https:"):  # the client takes these for nothing else
+            options |= {
+                "verify_certs": True,
+                "ca_certs": access.ca_file,
+                "client_cert": access.client_cert,
+                "client_key": access.client_key,
+            }
+            options = {name: value for name, value in options.items() if value is not None}
+        hosts = hosts_of(url)
+        retries = 2 * (len(hosts) - 1)
+        client = Elasticsearch(hosts, request_timeout=TIMEOUT, max_retries=retries, **options)
         return cls(client, redacted(url))
 
     def close(self) -> None:
@@ -98,7 +115,11 @@ class ElasticsearchEngine(Engine):
             raise foreign(self.url) from error
         except ApiError as error:
             raise refusal(self.url, error.status_code, error.body) from error
+        except TlsError as error:
+            raise untrusted(self.url, error) from error
         except TransportError as error:
             timed_out = isinstance(error, ConnectionTimeout)
             raise unreachable(self.url, timed_out=timed_out) from error
+        if answer.body is None or answer.body == "":
+            raise cut_off(self.url)
         return answer.body

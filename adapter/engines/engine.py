@@ -15,6 +15,8 @@ Json = dict[str, Any]
 TIMEOUT = 120
 #: For how long a server keeps a scroll or a point in time that is not asked for.
 KEEP_ALIVE = "5m"
+#: Without it a server answers 200 although a shard is away, with what the others have.
+WHOLE = {"allow_partial_search_results": "false"}
 
 
 class Engine(ABC):
@@ -89,8 +91,10 @@ class Engine(ABC):
         return {name: entry["mappings"] for name, entry in answer.items()}
 
     def put_meta(self, index: str, meta: Json) -> None:
-        """Replace the mapping's `_meta`."""
-        self.request("PUT", f"/{index}/_mapping", body={"_meta": meta})
+        """Set these entries of the mappings' `_meta`; what others wrote there stays."""
+        for name, mapping in self.mappings(index).items():
+            whole = {**mapping.get("_meta", {}), **meta}
+            self.request("PUT", f"/{name}/_mapping", body={"_meta": whole})
 
     def put_pipeline(self, name: str, body: Json) -> None:
         """Create or replace an ingest pipeline."""
@@ -108,7 +112,8 @@ class Engine(ABC):
         self.request("POST", f"/{index}/_refresh")
 
     def search(self, index: str, body: Json, params: Json | None = None) -> Json:
-        """One `_search`."""
+        """One `_search`; an answer without one of the shards is an error."""
+        params = {**WHOLE, **(params or {})}
         answer: Json = self.request("POST", f"/{index}/_search", body=body, params=params)
         return answer
 
@@ -118,7 +123,8 @@ class Engine(ABC):
         Raises:
             EngineError: one of them failed.
         """
-        lines = b"".join(b"{}\n" + orjson.dumps(body) + b"\n" for body in bodies)
+        header = orjson.dumps({"allow_partial_search_results": False}) + b"\n"
+        lines = b"".join(header + orjson.dumps(body) + b"\n" for body in bodies)
         answer = self.request("POST", f"/{index}/_msearch", body=lines)
         for response in answer["responses"]:
             if "error" in response:

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from ...errors import EngineError, NotFoundError, RefusedError, UnreachableError
+from ...errors import (
+    EngineError,
+    NotFoundError,
+    PushedBackError,
+    RefusedError,
+    UnreachableError,
+)
+
+#: Too many requests, or a node, its primary or a proxy's server away.
+_PUSHED_BACK = frozenset({429, 502, 503, 504})
 
 
 def unreachable(url: str, *, timed_out: bool) -> UnreachableError:
@@ -10,6 +19,20 @@ def unreachable(url: str, *, timed_out: bool) -> UnreachableError:
     reason = "no answer in time" if timed_out else "no connection"
     return UnreachableError(
         f"{url}: {reason}; is the server up? Start one here with: meta4 node start"
+    )
+
+
+def cut_off(url: str) -> UnreachableError:
+    """An answer that ends before its end, or has none at all."""
+    return UnreachableError(f"{url}: the answer was cut off; is the server up?")
+
+
+def untrusted(url: str, error: Exception) -> UnreachableError:
+    """The server's certificate, or ours, was not accepted."""
+    reason = str(error).rpartition("SSLError")[2].strip("(): ")[:200] or "TLS failed"
+    return UnreachableError(
+        f"{url}: {reason}; name the certificates that it is signed with in META4_CA_FILE, and "
+        f"ours, if it asks for one, in META4_CLIENT_CERT"
     )
 
 
@@ -23,14 +46,21 @@ def foreign(url: str) -> RefusedError:
 def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
     """The error for an answer with a status of 400 or above, and its body.
 
-    `NotFoundError` for 404, `RefusedError` for any other 4xx, `EngineError` where the server
-    failed.
+    `NotFoundError` for 404, `PushedBackError` where waiting helps, `RefusedError` for any other
+    4xx, `EngineError` where the server failed.
     """
     reason = root_cause(info)
     if status == 404:
         return NotFoundError(f"{url}: {reason}")
-    kind = RefusedError if 400 <= status < 500 else EngineError
-    return kind(f"{url} answered {status}: {reason}{_hint(reason)}")
+    message = f"{url} answered {status}: {reason}{_hint(reason)}"
+    if may_pass(status, reason):
+        return PushedBackError(message)
+    return RefusedError(message, status) if status < 500 else EngineError(message)
+
+
+def may_pass(status: int, reason: str) -> bool:
+    """Whether the same may be taken later: a full disk answers 429 too, and stays full."""
+    return status in _PUSHED_BACK and not is_read_only(reason)
 
 
 def root_cause(info: Any) -> str:
@@ -67,7 +97,19 @@ def _hint(reason: str) -> str:
     return ""
 
 
+def hosts_of(url: str) -> list[str]:
+    """The nodes that a URL names: one, or several with commas between.
+
+    Each node that does not answer is left for the next, twice around.
+    """
+    return [host.strip() for host in url.split(",") if host.strip()]
+
+
 def redacted(url: str) -> str:
-    """The URL without its user and password."""
+    """The URL, or several, without users and passwords."""
+    return ",".join(_redacted(host) for host in hosts_of(url))
+
+
+def _redacted(url: str) -> str:
     scheme, separator, rest = url.rpartition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -10,11 +10,13 @@ from opensearchpy.serializer import JSONSerializer
 
 from ...errors import RefusedError
 from ...mappings.opensearch import OpenSearchDialect
+from .access import Access
 from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release
-from .faults import foreign, redacted, refusal, unreachable
+from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, untrusted
 
 _KNN_PLUGIN = "opensearch-knn"
 _OLDEST = (2, 19)
+_NOBODY = Access()
 
 
 class _FastJson(JSONSerializer):
@@ -38,10 +40,25 @@ class OpenSearchEngine(Engine):
         self.dialect = OpenSearchDialect()
 
     @classmethod
-    def at(cls, url: str) -> "OpenSearchEngine":
-        """A client for a URL; nothing is sent yet."""
+    def at(cls, url: str, access: Access = _NOBODY) -> "OpenSearchEngine":
+        """A client for a URL, or several; nothing is sent yet. Certificates are verified."""
+        who: dict[str, Any] = {}
+        if access.user is not None:
+            who["http_auth"] = (access.user, access.password)
+        if access.api_key is not None:
+            who["headers"] = {"authorization": f"ApiKey {access.api_key}"}
+        hosts = hosts_of(url)
         client = OpenSearch(
-            url, timeout=TIMEOUT, serializer=_FastJson(), max_retries=0, http_compress=False
+            hosts,
+            timeout=TIMEOUT,
+            serializer=_FastJson(),
+            max_retries=2 * (len(hosts) - 1),
+            http_compress=False,
+            verify_certs=True,
+            ca_certs=access.ca_file,
+            client_cert=access.client_cert,
+            client_key=access.client_key,
+            **who,
         )
         return cls(client, redacted(url))
 
@@ -54,7 +71,10 @@ class OpenSearchEngine(Engine):
         # opensearch-py signs and logs bodies as str.
         text = body.decode() if isinstance(body, bytes) else body
         with _translated(self.url):
-            return self._client.transport.perform_request(method, path, params=params, body=text)
+            answer = self._client.transport.perform_request(method, path, params=params, body=text)
+        if answer is None or answer == "":
+            raise cut_off(self.url)
+        return answer
 
     def version(self) -> str:
         """See `Engine`."""
@@ -102,6 +122,10 @@ def _translated(url: str) -> Iterator[None]:
     """Run calls of the client, raising only meta4's errors."""
     try:
         yield
+    except orjson.JSONDecodeError as error:
+        raise cut_off(url) from error
+    except exceptions.SSLError as error:
+        raise untrusted(url, error) from error
     except exceptions.ConnectionError as error:
         raise unreachable(url, timed_out=error.status_code == "TIMEOUT") from error
     except exceptions.SerializationError as error:  # a page for people

@@ -8,6 +8,7 @@
 """
 
 from ._version import __version__
+from .adapter.engines.access import Access
 from .adapter.engines.node import EmbeddedNode
 from .adapter.gateway import Meta4
 from .errors import Meta4Error
@@ -17,6 +18,7 @@ from .mappings.spec import IndexSpec
 from .models.model import HashModel
 
 __all__ = [
+    "Access",
     "Document",
     "DocumentHasher",
     "EmbeddedNode",

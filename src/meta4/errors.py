@@ -10,6 +10,7 @@
     │   └── MissingExtraError  an optional dependency; names the install command
     └── EngineError            what the server did (exit code 1)
         ├── UnreachableError   no answer, or none in time
+        ├── PushedBackError    the server is too busy, or a part of it away: ask again later
         ├── RefusedError       the server answered no (read-only, no plugin, no rights)
         └── NodeError          the embedded node did not start or stop
 
@@ -68,8 +69,20 @@ class UnreachableError(EngineError, ConnectionError):
     """No server answered, or not in time."""
 
 
+class PushedBackError(EngineError):
+    """The server cannot do it now, and may a little later."""
+
+
 class RefusedError(EngineError):
-    """The server understood and said no."""
+    """The server understood and said no.
+
+    Attributes:
+        status: of its answer, where that is why.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NodeError(EngineError):

@@ -49,7 +49,6 @@ _PROGRAMS: dict[str, Artifact | ZipPart] = {
         folder="sonarqube-26.4.0.121862/elasticsearch/",
     ),
 }
-VERSIONS = tuple(_PROGRAMS)
 #: Of the process that starts the server and waits for it.
 _LAUNCHER_OPTIONS = ("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC")
 _LAUNCHER = "lib/tools/server-launcher"
@@ -60,7 +59,7 @@ class ElasticsearchServer(Server):
     """See `Server`. A launcher starts the server and waits for it.
 
     Attributes:
-        version: one of `VERSIONS`.
+        version: 9.4.3, 8.19.13 or 9.2.0.
     """
 
     java_modules: ClassVar[frozenset[str]] = frozenset({"jdk.attach", "jdk.jdi"})
