@@ -16,11 +16,12 @@ from ..ingest.documents import Document, value_at
 from ..ingest.hashing import DocumentHasher
 from ..mappings.dialect import Dialect
 from ..mappings.spec import IndexSpec
-from ..models.codes import longs_to_codes, unpack_bits
+from ..models.codes import unpack_bits
 from ..models.model import HashModel
 from .catalog import read_spec
 from .engines.engine import Engine
 from .loading import load_documents
+from .names import check_index
 from .store import ModelStore
 
 #: Bits compared: enough that another vector shares them by chance once in a million.
@@ -35,9 +36,9 @@ _NETWORK_MARGIN = 1e-3
 _COMPARED = 1000
 
 _UNHASHED = """
-if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) { return 1.0; }
-if (!doc[params.model_field].value.equals(params.model)) { return 1.0; }
-long code = doc[params.code_field].value;
+if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) {{ return 1.0; }}
+if (!doc[params.model_field].value.equals(params.model)) {{ return 1.0; }}
+{first_long}
 double m;
 """
 #: Written out for each bit: Elasticsearch makes a place in a script that calls
@@ -60,13 +61,14 @@ def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> dict[str
         "field": spec.field,
         "model_field": fields.model,
         "model": str(spec.model),
-        "code_field": fields.codes[0],
+        "code_field": spec.code_storage.first_field(fields.root, spec.n_bits),
         "rows": (rows / lengths[:, None]).tolist(),
         "offsets": (model.weights.code_offsets[:n] / lengths).tolist(),
         "margin": _MARGIN,
     }
     tests = "".join(_DIFFERS.format(r=r, field=dialect.script_field) for r in range(n))
-    source = f"{_UNHASHED}{tests}return 0.0;"
+    unhashed = _UNHASHED.format(first_long=spec.code_storage.first_long)
+    source = f"{unhashed}{tests}return 0.0;"
     return {
         "script_score": {
             "query": {"exists": {"field": spec.field}},
@@ -80,24 +82,33 @@ def _stale_hits(
     engine: Engine, index: str, spec: IndexSpec, model: HashModel
 ) -> Iterator[dict[str, Any]]:
     """The same by comparing here: no script runs a network, and some servers run none at all."""
-    hits = engine.scan(index, {"query": {"exists": {"field": spec.field}}})
+    body = {"query": {"exists": {"field": spec.field}}, "seq_no_primary_term": True}
+    hits = engine.scan(index, body)
     while batch := list(islice(hits, _COMPARED)):
         vectors = np.asarray([value_at(hit["_source"], spec.field) for hit in batch], np.float32)
         margins = model.margins(vectors)
         for hit, margin in zip(batch, margins, strict=True):
             stored = value_at(hit["_source"], spec.fields.root) or {}
-            names = spec.fields.code_names
-            if stored.get("model") != str(spec.model) or not set(names) <= set(stored):
+            code = spec.code_storage.code(stored, spec.n_bits)
+            if stored.get("model") != str(spec.model) or code is None:
                 yield hit
                 continue
-            longs = np.array([[stored[name] for name in names]], dtype=np.int64)
-            bits = unpack_bits(longs_to_codes(longs, spec.n_bits), spec.n_bits)[0]
+            (bits,) = unpack_bits(code[None], spec.n_bits)
             if ((bits != (margin > 0)) & (np.abs(margin) > _NETWORK_MARGIN)).any():
                 yield hit
 
 
+def count_stale(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> int:
+    """How many documents `heal_index` would hash again."""
+    if model.is_linear and engine.has_scripts():
+        return engine.count(index, stale_query(spec, model, engine.dialect))
+    return sum(1 for _ in _stale_hits(engine, index, spec, model))
+
+
 def heal_index(engine: Engine, index: str, *, dry_run: bool = False) -> int:
-    """Hash stale documents again; gives how many there were.
+    """Hash stale documents again; gives how many were written.
+
+    One that somebody writes meanwhile is left as it is then.
 
     Args:
         engine: where.
@@ -108,24 +119,26 @@ def heal_index(engine: Engine, index: str, *, dry_run: bool = False) -> int:
         NotFoundError: no such index, or not one of ours.
         RefusedError: a document could not be written back.
     """
-    engine.refresh(index)
+    engine.refresh(check_index(index))
     spec = read_spec(engine, index)
     _, model = ModelStore(engine).pull(str(spec.model))
+    if dry_run:
+        return count_stale(engine, index, spec, model)
     if model.is_linear and engine.has_scripts():
         query = stale_query(spec, model, engine.dialect)
-        if dry_run:
-            return engine.count(index, query)
-        hits = engine.scan(index, {"query": query})
+        hits = engine.scan(index, {"query": query, "seq_no_primary_term": True})
     else:
         hits = _stale_hits(engine, index, spec, model)
-        if dry_run:
-            return sum(1 for _ in hits)
-    stale = [Document(hit["_id"], hit["_source"]) for hit in hits]
+    stale = (
+        Document(hit["_id"], hit["_source"], only_if=(hit["_seq_no"], hit["_primary_term"]))
+        for hit in hits
+    )
     report = load_documents(engine, index, stale, DocumentHasher(model, spec))
     if report.refusals:
         first = report.refusals[0]
         raise RefusedError(
-            f"{len(report.refusals)} of {len(stale)} stale documents could not be written back, "
+            f"{report.n_refused:,} of {report.n_settled:,} stale documents could not be written "
+            f"back, "
             f"the first is {first.id!r}: {first.reason}"
         )
     engine.refresh(index)

@@ -1,15 +1,19 @@
 """Bulk payloads: documents to NDJSON, of a size that a server takes gladly."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import orjson
 
-from .documents import Document
+from .documents import Document, Refusal
 
 #: Servers answer 429 or 413 long after this; Elastic's and OpenSearch's guides advise 5 to 15 MB.
 MAX_BYTES = 5_000_000
+#: The engines' `http.max_content_length` unless they are told otherwise.
+MOST_BYTES = 100_000_000
+_JSON = orjson.OPT_SERIALIZE_NUMPY
 
 
 class Action(NamedTuple):
@@ -19,21 +23,55 @@ class Action(NamedTuple):
     line: bytes
 
 
-def to_action(document: Document) -> Action:
-    """Serialise a document; one without an id gets one, so that a repetition is harmless."""
-    if document.id is None:
+def give_id(document: Document) -> None:
+    """Give a document without an id one, so that a repetition is harmless.
+
+    What was read from a file gets the same at each reading, by where it stands and what it says.
+    """
+    if document.id is None and document.origin:
+        try:
+            said = orjson.dumps(document.source, option=_JSON | orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            said = b""  # refused further on
+        digest = hashlib.blake2b(document.origin.encode() + b"\0" + said, digest_size=16)
+        document.id = digest.hexdigest()
+    elif document.id is None:
         document.id = uuid4().hex
-    header = orjson.dumps({"index": {"_id": document.id}})
-    body = orjson.dumps(document.source, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Action(document, b"%b\n%b\n" % (header, body))
 
 
-def chunks(documents: Iterable[Document]) -> Iterator[list[Action]]:
-    """Serialised documents in groups of at most `MAX_BYTES` (a larger one goes alone)."""
+def to_action(document: Document) -> Action | Refusal:
+    """Serialise a document that has an id; a `Refusal` where that cannot be."""
+    try:
+        header = orjson.dumps(_header(document))
+        body = orjson.dumps(document.source, option=_JSON)
+    except orjson.JSONEncodeError as error:
+        return Refusal(document.id, document.origin, f"cannot be written as JSON ({error})")
+    line = b"%b\n%b\n" % (header, body)
+    if len(line) > MOST_BYTES:
+        reason = f"{len(line):,} bytes of JSON; the engines take at most {MOST_BYTES:,}"
+        return Refusal.of(document, reason)
+    return Action(document, line)
+
+
+def to_deletion(document: Document) -> Action:
+    """The deletion of a document, under its condition."""
+    return Action(document, orjson.dumps({"delete": _header(document)["index"]}) + b"\n")
+
+
+def _header(document: Document) -> dict[str, Any]:
+    if document.only_if is None:
+        return {"index": {"_id": document.id}}
+    if document.only_if == "absent":
+        return {"create": {"_id": document.id}}
+    number, term = document.only_if
+    return {"index": {"_id": document.id, "if_seq_no": number, "if_primary_term": term}}
+
+
+def in_groups(actions: Iterable[Action]) -> Iterator[list[Action]]:
+    """Groups of at most `MAX_BYTES` (a larger one goes alone)."""
     group: list[Action] = []
     size = 0
-    for document in documents:
-        action = to_action(document)
+    for action in actions:
         if group and size + len(action.line) > MAX_BYTES:
             yield group
             group, size = [], 0

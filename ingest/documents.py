@@ -1,7 +1,7 @@
 """A document on its way in, and one that was refused."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass
@@ -12,20 +12,38 @@ class Document:
         id: its `_id`; None where the source gives none.
         source: its `_source`.
         origin: file and line or row, for messages.
+        only_if: write it only while the index has it as it was then (sequence number, primary
+            term), or has it not; None in any case.
     """
 
     id: str | None
     source: dict[str, Any]
     origin: str = ""
+    only_if: tuple[int, int] | Literal["absent"] | None = None
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One document that was not indexed, and why."""
+    """One document that was not indexed, and why.
+
+    Attributes:
+        id: its `_id`, if it had one.
+        origin: file and line or row.
+        reason: why, in words.
+        source: the document, where it could be read.
+        text: what stands there, where it could not.
+    """
 
     id: str | None
     origin: str
     reason: str
+    source: dict[str, Any] | None = None
+    text: str | None = None
+
+    @classmethod
+    def of(cls, document: Document, reason: str) -> "Refusal":
+        """The refusal of a document."""
+        return cls(document.id, document.origin, reason, document.source)
 
 
 def value_at(source: dict[str, Any], path: str) -> Any:

@@ -40,7 +40,7 @@ def read_documents(
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield _ndjson_document(line, f"{path.name} line {number}", id_field)
+                    yield parse_line(line, f"{path.name} line {number}", id_field)
 
 
 def read_embeddings(path: Path, field: str) -> NDArray[Any]:
@@ -189,14 +189,20 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _ndjson_document(line: bytes, origin: str, id_field: str | None) -> Document | Refusal:
+def parse_line(line: bytes, origin: str, id_field: str | None = None) -> Document | Refusal:
+    """One line of NDJSON."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return Refusal(None, origin, f"not JSON ({error})")
+        return Refusal(None, origin, f"not JSON ({error})", text=_text(line))
     if not isinstance(row, dict):
-        return Refusal(None, origin, f"expected a JSON object, got {type(row).__name__}")
+        reason = f"expected a JSON object, got {type(row).__name__}"
+        return Refusal(None, origin, reason, text=_text(line))
     return _document(row, origin, id_field)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="backslashreplace").rstrip("\r\n")
 
 
 def _document(row: dict[str, Any], origin: str, id_field: str | None) -> Document:
