@@ -13,6 +13,7 @@ from ..mappings.spec import IndexSpec
 from ..models.directory import Directory
 from ..models.model import HashModel
 from .engines.engine import Engine
+from .names import check_index
 from .store import ModelStore
 
 #: Seconds until a directory is read again. Counts only steer how far a plan reaches; a document
@@ -25,9 +26,15 @@ _PAGE = 32_768
 
 @dataclass(frozen=True)
 class HashedIndex:
-    """One index as a request sees it."""
+    """One index as a request sees it.
+
+    Attributes:
+        name: as it was asked for; may be an alias or a pattern.
+        concrete: the indexes that it names.
+    """
 
     name: str
+    concrete: frozenset[str]
     spec: IndexSpec
     model: HashModel
     directory: Directory
@@ -55,9 +62,10 @@ class Catalog:
         if cached is not None and time.monotonic() - cached[0] < self._fresh_for:
             return cached[1]
         read_at = time.monotonic()
-        spec, model = self.hashing(index)
+        concrete, spec = read_specs(self._engine, index)
+        model = self._model(spec)
         directory = read_directory(self._engine, index, spec, None)
-        entry = HashedIndex(index, spec, model, directory)
+        entry = HashedIndex(index, concrete, spec, model, directory)
         self._indexes[index] = (read_at, entry)
         return entry
 
@@ -79,6 +87,14 @@ class Catalog:
         if len(self._filtered) > _FILTERS_KEPT:
             self._filtered.popitem(last=False)
         return directory
+
+    def has_moved(self, index: str) -> bool:
+        """Whether an alias names another index than when it was read; then it is forgotten."""
+        known = self._indexes.get(index)
+        if known is None or known[1].concrete == frozenset(self._engine.mappings(index)):
+            return False
+        self.forget(index)
+        return True
 
     def forget(self, index: str) -> None:
         """Read the index anew at the next request."""
@@ -106,6 +122,12 @@ def read_spec(engine: Engine, index: str) -> IndexSpec:
         NotFoundError: no such index, or not a hashed one.
         ConflictError: an alias or pattern over indexes with different specs.
     """
+    return read_specs(engine, index)[1]
+
+
+def read_specs(engine: Engine, index: str) -> tuple[frozenset[str], IndexSpec]:
+    """The indexes that a name stands for, and their one spec; raises as `read_spec` does."""
+    check_index(index, pattern=True)
     try:
         mappings = engine.mappings(index)
     except NotFoundError as error:
@@ -115,7 +137,7 @@ def read_spec(engine: Engine, index: str) -> IndexSpec:
         raise NotFoundError(f"no index matches {index!r}; see: meta4 index list")
     if any(spec != specs[0] for spec in specs):
         raise ConflictError(f"{index!r} names indexes with different specs; search them one by one")
-    return specs[0]
+    return frozenset(mappings), specs[0]
 
 
 def read_directory(

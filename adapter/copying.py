@@ -1,12 +1,11 @@
 """A hashed index in another cluster or under another name, whichever engines are on both sides.
 
-Documents come shard by shard in the order of their sequence numbers, which both engines count in
-each shard and can search for: so a copy that was cut off goes on where it was, and the same command
-again brings what was written since. What was deleted since leaves no trace there: the count tells.
+A copy that was cut off goes on where it was, and the same command again brings what was written
+since. What was deleted since leaves no trace in the source: the count tells.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,34 +18,21 @@ from ..mappings.fields import ROOT
 from ..mappings.spec import IndexSpec
 from ..models.embeddings import as_embedding, unit
 from ..models.model import HashModel
-from ..models.probing import check_plan
 from .catalog import read_spec
-from .engines.engine import Engine
-from .indexes import Others, make_index
+from .changes import Place, count_after, pages_after, settings_of
+from .indexes import check_model_does, make_index, others_of
 from .loading import LoadReport, load_documents
 from .store import ModelStore
 
 Json = dict[str, Any]
 #: The entry of the target's `_meta` that says where a copy is from and how far it is.
 _PROGRESS = "meta4_copy"
-_PAGE = 2_000
 #: Seconds between two notes of how far it is.
 _NOTED_EVERY = 10.0
 #: Documents that are compared with their copies in the end.
 _COMPARED = 200
 #: Of a vector with its copy: engines keep float32, OpenSearch directions only.
 _SAME_COSINE = 1.0 - 1e-5
-
-
-@dataclass(frozen=True)
-class Place:
-    """An index of a cluster."""
-
-    engine: Engine
-    index: str
-
-    def __str__(self) -> str:
-        return f"{self.engine.url}/{self.index}"
 
 
 @dataclass
@@ -72,16 +58,21 @@ class CopyReport:
     @property
     def is_whole(self) -> bool:
         """Whether all is there and the same."""
-        return not (self.differing or self.loaded.refusals) and self.n_source == self.n_target
+        return not (self.differing or self.loaded.n_refused) and self.n_source == self.n_target
 
 
 class _KeptHashes(DocumentHasher):
-    """Leaves the hashes of documents that the model hashed before; hashes all others."""
+    """Leaves the hashes of documents that the model hashed before; hashes all others.
 
-    def __init__(self, model: HashModel, spec: IndexSpec, before: str | None) -> None:
+    Args:
+        model: the model.
+        spec: of the copy.
+        before: of the source; None where it has no hashes.
+    """
+
+    def __init__(self, model: HashModel, spec: IndexSpec, before: IndexSpec | None) -> None:
         super().__init__(model, spec)
-        self._fields = spec.fields
-        self._now = str(spec.model)
+        self._now = spec
         self._before = before
         self.n_hashed = 0
 
@@ -90,24 +81,30 @@ class _KeptHashes(DocumentHasher):
         kept: list[Document] = []
         others: list[Document] = []
         for document in documents:
-            hashes = value_at(document.source, self._fields.root) or {}
-            if self._before is not None and hashes.get("model") == self._before:
-                hashes["model"] = self._now  # the same model under the target store's version
-                kept.append(document)
-            else:
-                others.append(document)
+            hashes = value_at(document.source, self._now.fields.root) or {}
+            (kept if self._keep(hashes) else others).append(document)
         hashed = super().hash(others)
         self.n_hashed += len(hashed.documents) - hashed.n_without_vector
         return hashed._replace(documents=kept + hashed.documents)
 
+    def _keep(self, hashes: Json) -> bool:
+        """Write the model's hashes as the target has them; False where they are not its."""
+        before, now = self._before, self._now
+        if before is None or hashes.get("model") != str(before.model):
+            return False
+        code = before.code_storage.code(hashes, before.n_bits)
+        if code is None:
+            return False
+        for name in before.code_storage.mapping(before.n_bits):
+            del hashes[name]
+        hashes["model"] = str(now.model)  # the same model under the target store's version
+        hashes |= now.code_storage.parts(code[None], now.n_bits)[0]
+        return True
+
 
 def count_left(source: Place, target: Place) -> int:
     """How many documents a copy has before it."""
-    reached = _noted(target).get("reached", {})
-    return sum(
-        source.engine.count(source.index, _after(reached.get(shard, -1)), shard=shard)
-        for shard in _shards(_settings(source))
-    )
+    return count_after(source, _noted(target).get("reached", {}))
 
 
 def copy_index(
@@ -132,16 +129,17 @@ def copy_index(
     Raises:
         NotFoundError: the source is no hashed index.
         ConflictError: the target exists and is no copy of the source.
-        InputError: a plan that the model does not have.
+        InputError: a plan or a server's hashing that the model cannot do.
         EngineError: a server failed or refused.
     """
     spec = read_spec(source.engine, source.index)
     _check_free(source, target)
-    before, model = ModelStore(source.engine).pull(str(spec.model))
-    ref = ModelStore(target.engine).push(before.name, model)
-    made = spec.model_copy(update={"model": ref, **(changes or {})})
-    check_plan(made.plan, model.bucket_kind)
-    return _fill(source, target, made, model, str(before), shards, replicas, advance)
+    stored, model = ModelStore(source.engine).pull(str(spec.model))
+    made = spec.model_copy(update={"codes": target.engine.dialect.codes, **(changes or {})})
+    check_model_does(made, model)
+    ref = ModelStore(target.engine).push(stored.name, model)
+    made = made.model_copy(update={"model": ref})
+    return _fill(source, target, made, model, spec, shards, replicas, advance)
 
 
 def adopt_index(
@@ -175,6 +173,7 @@ def adopt_index(
             f"{source} has no document with a {spec.field!r}; name the field that holds the "
             f"vectors with --field"
         )
+    _check_free(source, target)
     return _fill(source, target, spec, model, None, shards, replicas, advance)
 
 
@@ -183,13 +182,12 @@ def _fill(
     target: Place,
     spec: IndexSpec,
     model: HashModel,
-    before: str | None,
+    before: IndexSpec | None,
     shards: int | None,
     replicas: int,
     advance: Callable[[int], None],
 ) -> CopyReport:
-    _check_free(source, target)
-    settings = _settings(source)
+    settings = settings_of(source)
     noted = _noted(target)
     reached: dict[str, int] = noted.get("reached", {})
 
@@ -197,81 +195,31 @@ def _fill(
         return {_PROGRESS: {"source": settings["uuid"], "reached": reached}}
 
     def note() -> None:
-        target.engine.put_meta(target.index, {**spec.to_meta(), **state()})
+        target.engine.put_meta(target.index, state())
 
     if not noted:
         n = shards or int(settings["number_of_shards"])
-        others = _others(source, spec, settings, state())
+        others = others_of(source, spec.field, settings, state())
         make_index(
             target.engine, target.index, spec, model, shards=n, replicas=replicas, others=others
         )
     hasher = _KeptHashes(model, spec, before)
     report = CopyReport(LoadReport())
     started = noted_at = time.monotonic()
-    processed = _processed(source)
-    source.engine.refresh(source.index)
-    for shard in _shards(settings):
-        for hits in _pages(source, shard, reached.get(shard, -1), processed[shard]):
-            documents = [Document(hit["_id"], hit["_source"], f"{source}") for hit in hits]
-            report.loaded.add(
-                load_documents(target.engine, target.index, documents, hasher, advance=advance)
-            )
-            reached[shard] = hits[-1]["sort"][0]
-            if time.monotonic() - noted_at > _NOTED_EVERY:
-                note()
-                noted_at = time.monotonic()
+    for shard, hits in pages_after(source, reached):
+        documents = [Document(hit["_id"], hit["_source"], f"{source}") for hit in hits]
+        report.loaded.add(
+            load_documents(target.engine, target.index, documents, hasher, advance=advance)
+        )
+        reached[shard] = hits[-1]["sort"][0]
+        if time.monotonic() - noted_at > _NOTED_EVERY:
+            note()
+            noted_at = time.monotonic()
     note()
     report.loaded.seconds = time.monotonic() - started  # reading takes time too
     report.n_hashed = hasher.n_hashed
     _verify(source, target, spec, report)
     return report
-
-
-def _shards(settings: Json) -> list[str]:
-    return [str(shard) for shard in range(int(settings["number_of_shards"]))]
-
-
-def _processed(source: Place) -> dict[str, int]:
-    """By shard, the sequence number up to which every copy has every operation.
-
-    Writes run side by side: a later number may be searchable before an earlier one, which a copy
-    that had gone past it would never bring.
-    """
-    stats = source.engine.request("GET", f"/{source.index}/_stats", params={"level": "shards"})
-    (index,) = stats["indices"].values()
-    return {
-        shard: min(
-            copy["seq_no"]["local_checkpoint"]
-            for copy in copies
-            if copy["routing"]["state"] == "STARTED"
-        )
-        for shard, copies in index["shards"].items()
-    }
-
-
-def _pages(source: Place, shard: str, reached: int, last: int) -> Iterator[list[Json]]:
-    """Hits of one shard at one point in time, in the order of their sequence numbers."""
-    engine = source.engine
-    with engine.point_in_time(source.index, shard) as moment:
-        while True:
-            body = {
-                "size": _PAGE,
-                "query": _after(reached, last),
-                "sort": [{"_seq_no": "asc"}],
-                "track_total_hits": False,
-                "pit": moment,
-            }
-            answer = engine.request("POST", "/_search", body, engine.vectors_in_source())
-            hits: list[Json] = answer["hits"]["hits"]
-            if not hits:
-                return
-            yield hits
-            reached = hits[-1]["sort"][0]
-
-
-def _after(reached: int, last: int | None = None) -> Json:
-    upto = {} if last is None else {"lte": last}
-    return {"range": {"_seq_no": {"gt": reached, **upto}}}
 
 
 def _check_free(source: Place, target: Place) -> None:
@@ -281,27 +229,12 @@ def _check_free(source: Place, target: Place) -> None:
         ConflictError: it is.
     """
     noted = _noted(target)
-    if noted and noted["source"] != _settings(source)["uuid"]:
+    if noted and noted["source"] != settings_of(source)["uuid"]:
         raise ConflictError(f"{target} is a copy of another index; choose another name")
     if not noted and target.engine.index_exists(target.index):
         raise ConflictError(
             f"{target} exists already and is no copy of {source}; choose another name"
         )
-
-
-def _settings(place: Place) -> Json:
-    """The settings of the one index that is meant, under `index.`.
-
-    Raises:
-        NotFoundError: no such index.
-        ConflictError: an alias or pattern of several.
-    """
-    answer = place.engine.request("GET", f"/{place.index}/_settings")
-    if len(answer) != 1:
-        raise ConflictError(f"{place} names {len(answer)} indexes; copy them one by one")
-    (entry,) = answer.values()
-    settings: Json = entry["settings"]["index"]
-    return settings
 
 
 def _noted(target: Place) -> Json:
@@ -311,15 +244,6 @@ def _noted(target: Place) -> Json:
     (mapping,) = target.engine.mappings(target.index).values()
     noted: Json = mapping.get("_meta", {}).get(_PROGRESS, {})
     return noted
-
-
-def _others(source: Place, spec: IndexSpec, settings: Json, state: Json) -> Others:
-    """The mapping of the fields that are not ours, the analysis that they name, our state."""
-    (mapping,) = source.engine.mappings(source.index).values()
-    path = spec.field.replace(".", ".properties.")
-    properties = without(without(mapping.get("properties", {}), path), ROOT)
-    rest = {k: v for k, v in mapping.items() if k not in ("_meta", "_source", "properties")}
-    return Others(properties, rest, settings.get("analysis", {}), state)
 
 
 def _verify(source: Place, target: Place, spec: IndexSpec, report: CopyReport) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ClauseError, EmbeddingError, NotFoundError
+from ..errors import ClauseError, EmbeddingError, EngineError, NotFoundError
 from ..ingest.documents import Document, value_at
 from ..ingest.hashing import DocumentHasher
 from ..models.embeddings import as_embedding
 from .catalog import FRESH_FOR, Catalog, HashedIndex
 from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites
+from .engines.access import Access
 from .engines.connecting import Client, connect, engine_of
 from .engines.engine import Engine
 from .explanation import explain_body
@@ -25,6 +26,10 @@ Body = dict[str, Any]
 _BATCH = 1000
 
 
+class _MovedError(EngineError):
+    """An alias names another index than the one that a request was planned for."""
+
+
 class Meta4:
     """Search with `meta4_similar` and `meta4_analogy` clauses.
 
@@ -35,14 +40,23 @@ class Meta4:
     Args:
         client: a URL, whose engine is asked for at once, or one's own `opensearchpy.OpenSearch`
             or `elasticsearch.Elasticsearch`.
+        access: for a URL: who we are to the cluster, and whose certificates we trust.
         fresh_for: seconds until an index's bucket counts are read again.
     """
 
-    def __init__(self, client: str | Client | Engine, *, fresh_for: float = FRESH_FOR) -> None:
+    def __init__(
+        self,
+        client: "str | Client | Engine",
+        *,
+        access: Access | None = None,
+        fresh_for: float = FRESH_FOR,
+    ) -> None:
         if isinstance(client, Engine):
             self.engine = client
+        elif isinstance(client, str):
+            self.engine = connect(client, access)
         else:
-            self.engine = connect(client) if isinstance(client, str) else engine_of(client)
+            self.engine = engine_of(client)
         self.catalog = Catalog(self.engine, fresh_for=fresh_for)
 
     def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
@@ -57,14 +71,39 @@ class Meta4:
             EmbeddingError: a vector that cannot be searched for.
             EngineError: the server failed or refused.
         """
+        try:
+            return self._search(index, body)
+        except _MovedError:
+            self.catalog.forget(index)
+        except (EngineError, NotFoundError, EmbeddingError):
+            # An alias may have been moved to an index of other dimensions, say.
+            if not self.catalog.has_moved(index):
+                raise
+        return self._search(index, body)
+
+    def _search(self, index: str, body: Mapping[str, Any]) -> Body:
         rewritten, planned = self.plan(index=index, body=body)
         if AGGREGATIONS & set(body) and is_sole_scorer(body["query"], planned):
             return self._search_aggregated(index, body, rewritten, planned[0])
-        answer = self.engine.search(index, rewritten)
+        answer = self._ask(index, rewritten, planned)
         if _may_widen(planned) and _is_short(answer, rewritten):
+            self._check_unmoved(index)
             rewritten, _ = self.plan(index=index, body=body, exact=True)
-            answer = self.engine.search(index, rewritten)
+            answer = self._ask(index, rewritten, planned)
         return _without_our_sort(answer, body, planned)
+
+    def _ask(self, index: str, rewritten: Body, planned: Sequence[PlannedSite]) -> Body:
+        """Send it, and see that the answer is of the index that it was planned for."""
+        answer = self.engine.search(index, rewritten)
+        if planned:
+            concrete = self.catalog.get(index).concrete
+            if any(hit["_index"] not in concrete for hit in answer["hits"]["hits"]):
+                raise _MovedError(f"{index!r} has been moved; ask again")
+        return answer
+
+    def _check_unmoved(self, index: str) -> None:
+        if self.catalog.has_moved(index):
+            raise _MovedError(f"{index!r} has been moved; ask again")
 
     def _search_aggregated(
         self, index: str, body: Mapping[str, Any], rewritten: Body, one: PlannedSite
@@ -78,11 +117,12 @@ class Meta4:
 
         def nearest() -> list[Body]:
             only_scores: Body = {"query": rewritten["query"], "size": k, "_source": False}
-            hits: list[Body] = self.engine.search(index, only_scores)["hits"]["hits"]
+            hits: list[Body] = self._ask(index, only_scores, [one])["hits"]["hits"]
             return hits
 
         hits = nearest()
         if _may_widen([one]) and len(hits) < k:
+            self._check_unmoved(index)
             rewritten, _ = self.plan(index=index, body=body, exact=True)
             hits = nearest()
         kth_score = float(hits[-1]["_score"]) if hits else 0.0

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConflictError, NotFoundError, RefusedError
+from ..ingest.documents import without
 from ..ingest.pipeline import check_pipeline_fits, pipeline_body
 from ..mappings.dialect import merged
 from ..mappings.fields import ROOT, HashedField
@@ -11,7 +12,9 @@ from ..mappings.spec import Hashing, IndexSpec, ModelRef, Strategy
 from ..models.model import HashModel
 from ..models.probing import Plan, check_plan, default_plan
 from .catalog import read_directory, read_spec
+from .changes import Place
 from .engines.engine import Engine
+from .names import check_index
 
 Json = dict[str, Any]
 
@@ -52,6 +55,22 @@ def needs_scripts(strategy: Strategy, hashing: Hashing) -> bool:
     return strategy != "native" or hashing == "server"
 
 
+def others_of(place: Place, field: str, settings: Json, meta: Json) -> Others:
+    """What another index of the same documents takes over beside the hashed field.
+
+    Args:
+        place: an index.
+        field: its vector field.
+        settings: its settings, under `index.`.
+        meta: for the mapping's `_meta`.
+    """
+    (mapping,) = place.engine.mappings(place.index).values()
+    path = field.replace(".", ".properties.")
+    properties = without(without(mapping.get("properties", {}), path), ROOT)
+    rest = {k: v for k, v in mapping.items() if k not in ("_meta", "_source", "properties")}
+    return Others(properties, rest, settings.get("analysis", {}), meta)
+
+
 def create_index(
     engine: Engine,
     index: str,
@@ -86,11 +105,12 @@ def create_index(
         InputError: a field name, plan or model size that cannot be.
         RefusedError: the server cannot hold such an index, or said no.
     """
-    spec = new_spec(field, ref, model, strategy=strategy, plan=plan, hashing=hashing)
+    spec = new_spec(engine, field, ref, model, strategy=strategy, plan=plan, hashing=hashing)
     return make_index(engine, index, spec, model, shards=shards, replicas=replicas)
 
 
 def new_spec(
+    engine: Engine,
     field: str,
     ref: ModelRef,
     model: HashModel,
@@ -99,26 +119,36 @@ def new_spec(
     plan: Plan | None,
     hashing: Hashing,
 ) -> IndexSpec:
-    """The spec of an index that is to be made.
+    """The spec of an index that is to be made there.
 
     Raises:
         InputError: a field name, plan or model size that cannot be.
     """
-    HashedField(field, model.manifest.n_bits)
-    plan = plan or default_plan(model.bucket_kind)
-    check_plan(plan, model.bucket_kind)
-    if hashing == "server":
-        check_pipeline_fits(model)
-    return IndexSpec(
+    HashedField(field)
+    spec = IndexSpec(
         field=field,
         dims=model.dims,
         n_bits=model.manifest.n_bits,
         n_buckets=model.n_buckets,
         model=ref,
         strategy=strategy,
-        plan=plan,
+        plan=plan or default_plan(model.bucket_kind),
         hashing=hashing,
+        codes=engine.dialect.codes,
     )
+    check_model_does(spec, model)
+    return spec
+
+
+def check_model_does(spec: IndexSpec, model: HashModel) -> None:
+    """Refuse a plan or a server's hashing that the model cannot do.
+
+    Raises:
+        InputError: what it lacks.
+    """
+    check_plan(spec.plan, model.bucket_kind)
+    if spec.hashing == "server":
+        check_pipeline_fits(model)
 
 
 def make_index(
@@ -132,6 +162,7 @@ def make_index(
     others: Others | None = None,
 ) -> IndexSpec:
     """Create an index from its spec; see `create_index` for what is raised."""
+    check_index(index)
     engine.check_usable(scripts=needs_scripts(spec.strategy, spec.hashing))
     if engine.index_exists(index):
         _check_same(engine, index, spec)
@@ -157,7 +188,7 @@ def drop_index(engine: Engine, index: str) -> None:
     Raises:
         NotFoundError: no such index, or not one of ours.
     """
-    read_spec(engine, index)
+    read_spec(engine, check_index(index))
     engine.delete_index(index)
     engine.delete_pipeline(pipeline_name(index))
 

@@ -69,8 +69,10 @@ class ModelStore:
             NotFoundError: no such model.
             ArtifactError: what is stored is incomplete or altered.
         """
-        ref = self.find(reference)
-        cached = user_cache_path("meta4") / "models" / ref.sha256
+        ref, manifest = self._entry(reference)
+        # The same weights may come with another manifest.
+        name = f"{ref.sha256}-{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
+        cached = user_cache_path("meta4") / "models" / name
         try:
             return ref, HashModel.load(cached)
         except ArtifactError:
@@ -87,6 +89,9 @@ class ModelStore:
         Raises:
             NotFoundError: no such model.
         """
+        return self._entry(reference)[0]
+
+    def _entry(self, reference: str) -> tuple[ModelRef, str]:
         name, _, wanted = reference.partition("@")
         found = [
             entry
@@ -99,7 +104,8 @@ class ModelStore:
                 f"see: meta4 model list, or store one with: meta4 model push DIR"
             )
         entry = max(found, key=lambda entry: int(entry["version"]))
-        return ModelRef(name=name, version=entry["version"], sha256=entry["sha256"])
+        ref = ModelRef(name=name, version=entry["version"], sha256=entry["sha256"])
+        return ref, orjson.dumps(entry["manifest"]).decode()
 
     def list(self) -> list[dict[str, Any]]:
         """Manifests' headers: name, version, sha256, size, and the manifest as a dict."""

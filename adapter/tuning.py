@@ -14,6 +14,7 @@ from ..models.probing import Plan, check_plan
 from .catalog import read_directory, read_spec
 from .clauses import SimilarClause, Site
 from .engines.engine import Engine
+from .names import check_index
 from .planning import RequestPlan
 from .rewriter import SMALLEST_K, PlannedSite, hamming_phases
 from .store import ModelStore
@@ -63,7 +64,7 @@ def tune_index(
         InputError: no documents yet, no queries, or a plan that the model has no meaning for.
         EmbeddingError: a given vector that cannot be searched for.
     """
-    engine.refresh(index)
+    engine.refresh(check_index(index))
     spec = read_spec(engine, index)
     _, model = ModelStore(engine).pull(str(spec.model))
     spec = spec.model_copy(update={"plan": plan or spec.plan})

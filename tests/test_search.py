@@ -57,8 +57,8 @@ FILTERS = {
 
 def every_saving_counts(monkeypatch):
     """Otherwise so small an index is scanned under any filter."""
-    monkeypatch.setattr(planning, "FILTER_WORTH", 0)
-    monkeypatch.setattr(planning, "BUCKET_WORTH", 0)
+    for name in ("CHOICE_WORTH", "FILTER_WORTH", "BUCKET_WORTH"):
+        monkeypatch.setattr(planning, name, 0)
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -366,17 +366,17 @@ def test_a_promise_for_queries_unlike_documents_takes_such_queries(
     make_index(words.model, docs=word_documents(sample, range(9000)), hashing="client")
     rng = np.random.default_rng(5)
     unit = words.vectors[:9000] / np.linalg.norm(words.vectors[:9000], axis=1, keepdims=True)
-    mixed = sum(unit[rng.integers(0, 9000, 500)] for _ in range(4))
+    mixed = sum(unit[rng.integers(0, 9000, 320)] for _ in range(4))
 
     def reached():
         return evaluate_index(
-            Meta4(engine), index_name, n_queries=200, given=mixed[:200], k=10, recall=0.95
+            Meta4(engine), index_name, n_queries=120, given=mixed[:120], k=10, recall=0.95
         ).recall_at_k
 
-    assert tune_index(engine, index_name, n_queries=300).queries == "documents"
+    assert tune_index(engine, index_name, n_queries=200).queries == "documents"
     with_documents = reached()
-    calibration = tune_index(engine, index_name, n_queries=300, given=mixed[200:])
-    assert (calibration.queries, calibration.n_queries) == ("given", 300)
+    calibration = tune_index(engine, index_name, n_queries=200, given=mixed[120:])
+    assert (calibration.queries, calibration.n_queries) == ("given", 200)
     assert with_documents < 0.93
     assert reached() >= 0.94
 

@@ -7,11 +7,11 @@ import click
 from ...errors import InputError
 from ...mappings.spec import STRATEGIES, Hashing, Strategy
 from ...models.probing import PLANS, Plan
-from ..copying import CopyReport, Place, adopt_index, copy_index, count_left
-from ..engines.connecting import connect
+from ..changes import Place
+from ..copying import CopyReport, adopt_index, copy_index, count_left
 from ..indexes import new_spec
 from ..store import ModelStore, resolve_reference
-from .common import counting, json_option, notes, print_json
+from .common import counting, engine_at, json_option, notes, print_json
 
 _SHOWN = 20
 
@@ -76,6 +76,7 @@ def copy_command(
         else:
             ref, model = resolve_reference(ModelStore(there.engine), reference)
             spec = new_spec(
+                there.engine,
                 field,
                 ref,
                 model,
@@ -98,7 +99,7 @@ def _place(text: str) -> Place:
     url, _, index = text.rpartition("/")
     if not index or "://" not in url:
         raise InputError(f"{text!r}: expected URL/INDEX, as in http://localhost:9200/words")
-    return Place(connect(url), index)
+    return Place(engine_at(url), index)
 
 
 def _as_dict(report: CopyReport) -> dict[str, object]:
@@ -111,7 +112,8 @@ def _as_dict(report: CopyReport) -> dict[str, object]:
         "target_documents": report.n_target,
         "compared": report.n_compared,
         "differing": report.differing,
-        "refused": [
+        "refused": report.loaded.n_refused,
+        "refusals": [
             {"id": refusal.id, "reason": refusal.reason} for refusal in report.loaded.refusals
         ],
     }
@@ -124,7 +126,7 @@ def _show(report: CopyReport, target: Place) -> None:
         f"({loaded.docs_per_s:,.0f}/s), {report.n_hashed:,} of them hashed anew; "
         f"{report.n_target:,} in {target}, {report.n_source:,} in the source; "
         f"{report.n_compared:,} compared, {len(report.differing):,} differ; "
-        f"{len(loaded.refusals):,} refused"
+        f"{loaded.n_refused:,} refused"
     )
     for refusal in loaded.refusals[:_SHOWN]:
         notes.print(f"refused id {refusal.id}: {refusal.reason}", markup=False)

@@ -1,0 +1,285 @@
+"""An alias from one index to another, while both queries and writes go on.
+
+The target is filled with the source's documents and follows what is written there. Then the alias
+is moved in one step: from there on queries and writes meet the target. What reached the source in
+the last moment is brought after it, unless somebody has written the same document in the target
+since, which is newer. Everything is noted in the target's `_meta`, so that the same call goes on
+after an end at any moment.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ConflictError, EngineError
+from ..ingest.bulk import to_deletion
+from ..ingest.documents import Document
+from ..ingest.hashing import DocumentHasher
+from ..ingest.id_table import IdTable
+from .changes import Place, Reached, count_after, count_upto, pages_after, processed_by, settings_of
+from .engines.engine import Engine
+from .loading import NO_PIPELINE, LoadReport, load_documents
+from .names import check_index
+from .sending import BulkSender
+
+Json = dict[str, Any]
+#: The entry of a target's `_meta` that says how far a move is.
+STATE = "meta4_move"
+#: Passes after this one that bring no more documents than this leave little for the last moment.
+_FEW = 50
+#: Passes, where writes outrun them.
+_PASSES = 20
+#: Seconds between two notes of how far it is, and between two looks for late writes.
+_NOTED_EVERY, _LATE = 5.0, 1.0
+
+
+@dataclass
+class State:
+    """How far a move is.
+
+    Attributes:
+        alias: what is moved.
+        source: the index that it names before.
+        uuid: of the source.
+        phase: "filling", "moving", "late" or "done".
+        reached: by shard of the source, what was brought.
+        since: by shard of the target, the last operation that was ours before the alias came.
+        back: whether the alias is moved to where it was.
+    """
+
+    alias: str
+    source: str
+    uuid: str
+    phase: str
+    reached: Reached
+    since: Reached
+    back: bool = False
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is left to do."""
+        return self.phase != "done"
+
+
+class Move:
+    """One alias on its way.
+
+    Args:
+        engine: where.
+        alias: what is moved.
+        source: the index that it names.
+        target: the index that it will name, which exists.
+        hasher: of the target.
+        change: what becomes of a document before it is hashed.
+        reached: by shard of the source, what the target has already.
+        back: whether the alias goes back to where it was.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        alias: str,
+        source: str,
+        target: str,
+        hasher: DocumentHasher,
+        *,
+        change: Callable[[list[Document]], None] = lambda _: None,
+        reached: Reached | None = None,
+        back: bool = False,
+    ) -> None:
+        self._engine = engine
+        self._source = Place(engine, source)
+        self._target = Place(engine, target)
+        self._hasher = hasher
+        self._change = change
+        uuid = str(settings_of(self._source)["uuid"])
+        noted = state_of(engine, target)
+        if noted is not None and noted.is_under_way and (noted.alias, noted.uuid) == (alias, uuid):
+            self.state = noted
+        else:
+            self.state = State(alias, source, uuid, "filling", dict(reached or {}), {}, back)
+        self._late: dict[str, tuple[int, int]] = {}
+        self.report = LoadReport()
+        self.n_deleted = 0
+
+    def fill(self, filling: Callable[[int, int], None]) -> None:
+        """Bring what the target lacks, until next to nothing is left, and drop what it has over.
+
+        Args:
+            filling: called with documents brought since the last call, and how many there are.
+        """
+        left = count_after(self._source, self.state.reached)
+        filling(0, left)
+        if self.state.phase != "filling":
+            return
+
+        def advance(n: int) -> None:
+            filling(n, left)
+
+        self._note()
+        self._follow(advance)
+        self._drop_missing()
+        self._follow(advance)
+        self._check_whole()
+
+    def switch(self) -> None:
+        """Move the alias, then bring what came to the source in the last moment."""
+        if self.state.phase == "filling":
+            self._follow(lambda _: None)
+            self.state.since = processed_by(self._target)
+            self.state.phase = "moving"
+            self._note()
+        if self.state.phase == "moving":
+            if behind(self._engine, self.state.alias) != self._target.index:
+                self._move_alias()
+            self.state.phase = "late"
+            self._note()
+        if self.state.phase == "late":
+            while self._bring_late():
+                time.sleep(_LATE)  # for writes that were under way when the alias moved
+            self._drop_missing()
+            self.state.phase = "done"
+            self._note()
+
+    def _note(self) -> None:
+        self._engine.put_meta(self._target.index, {STATE: vars(self.state)})
+
+    def _move_alias(self) -> None:
+        alias = self.state.alias
+        path = f"/{self._source.index}/_alias/{alias}"
+        (found,) = self._engine.request("GET", path).values()
+        kept = found["aliases"][alias]  # its filter and routing, if it has any
+        actions = [
+            {"remove": {"index": self._source.index, "alias": alias}},
+            {"add": {"index": self._target.index, "alias": alias, **kept}},
+        ]
+        self._engine.refresh(self._target.index)
+        self._engine.request("POST", "/_aliases", {"actions": actions})
+
+    def _follow(self, advance: Callable[[int], None]) -> None:
+        for _ in range(_PASSES):
+            n = 0
+            noted_at = time.monotonic()
+            for shard, hits in pages_after(self._source, self.state.reached):
+                documents = [Document(hit["_id"], hit["_source"]) for hit in hits]
+                self._load(documents, advance)
+                self.state.reached[shard] = hits[-1]["sort"][0]
+                n += len(hits)
+                if time.monotonic() - noted_at > _NOTED_EVERY:
+                    self._note()
+                    noted_at = time.monotonic()
+            self._note()
+            if n <= _FEW:
+                return
+
+    def _load(self, documents: list[Document], advance: Callable[[int], None]) -> None:
+        self._change(documents)
+        target = self._target
+        loaded = load_documents(
+            self._engine, target.index, documents, self._hasher, advance=advance
+        )
+        self.report.add(loaded)
+
+    def _check_whole(self) -> None:
+        """Refuse to go on where the target lacks something.
+
+        Raises:
+            EngineError: documents were refused, in this run or in one before.
+        """
+        self._engine.refresh(self._target.index)
+        n_source = count_upto(self._source, self.state.reached)
+        n_target = self._engine.count(self._target.index)
+        if n_target < n_source:
+            why = "".join(
+                f"; the first refused is {refusal.id!r}: {refusal.reason}"
+                for refusal in self.report.refusals[:1]
+            )
+            raise EngineError(
+                f"{self._target.index} lacks {n_source - n_target:,} documents of "
+                f"{self._source.index}; {self.state.alias} stays where it is{why}"
+            )
+
+    def _bring_late(self) -> int:
+        """What reached the source after the last pass; gives how many there were."""
+        n = 0
+        for shard, hits in pages_after(self._source, self.state.reached):
+            there = self._there([hit["_id"] for hit in hits])
+            newer = self._written_since()
+            documents = [
+                Document(hit["_id"], hit["_source"], only_if=there.get(hit["_id"], "absent"))
+                for hit in hits
+                if hit["_id"] not in newer or self._late.get(hit["_id"]) == there.get(hit["_id"])
+            ]
+            self._load(documents, lambda _: None)
+            self._late |= self._there([str(document.id) for document in documents])
+            self.state.reached[shard] = hits[-1]["sort"][0]
+            n += len(hits)
+        self._note()
+        return n
+
+    def _written_since(self) -> set[str]:
+        """Ids that others have written in the target."""
+        pages = pages_after(self._target, self.state.since, source=False)
+        return {hit["_id"] for _, hits in pages for hit in hits}
+
+    def _there(self, ids: list[str]) -> dict[str, tuple[int, int]]:
+        """Where the target has these documents: their numbers and terms."""
+        path = f"/{self._target.index}/_mget"
+        answer = self._engine.request("POST", path, {"ids": ids}, {"_source": "false"})
+        return {
+            doc["_id"]: (doc["_seq_no"], doc["_primary_term"])
+            for doc in answer["docs"]
+            if doc.get("found")
+        }
+
+    def _drop_missing(self) -> None:
+        """Delete what the source has no more; what others wrote in the target stays."""
+        last = self.state.since if self.state.phase == "late" else None
+        with (
+            IdTable() as ids,
+            BulkSender(self._engine, self._target.index, NO_PIPELINE) as sender,
+        ):
+            for _, hits in pages_after(self._source, {}, source=False):
+                ids.put((hit["_id"], b"") for hit in hits)
+            for _, hits in pages_after(self._target, {}, last=last, source=False):
+                known = ids.get([hit["_id"] for hit in hits])
+                deletions = [
+                    to_deletion(
+                        Document(hit["_id"], {}, only_if=(hit["_seq_no"], hit["_primary_term"]))
+                    )
+                    for hit in hits
+                    if hit["_id"] not in known
+                ]
+                if deletions:
+                    self.n_deleted += sender.send(deletions).result().n_indexed
+
+
+def state_of(engine: Engine, index: str) -> State | None:
+    """How far the move to an index is; None where there never was one."""
+    (mapping,) = engine.mappings(index).values()
+    return state_in(mapping)
+
+
+def state_in(mapping: Json) -> State | None:
+    """The same out of an index's mapping."""
+    noted = mapping.get("_meta", {}).get(STATE)
+    return None if noted is None else State(**noted)
+
+
+def behind(engine: Engine, alias: str) -> str:
+    """The one index that an alias names.
+
+    Raises:
+        NotFoundError: no index and no alias of that name.
+        ConflictError: an index itself, or an alias of several.
+    """
+    (name, *others) = engine.mappings(check_index(alias))
+    if others:
+        raise ConflictError(f"{alias!r} names {1 + len(others)} indexes; expected an alias of one")
+    if name == alias:
+        raise ConflictError(
+            f"{alias!r} is an index itself, and only an alias can be moved in one step; make one "
+            f"with: meta4 index alias NAME {alias}; and let clients use it"
+        )
+    return str(name)

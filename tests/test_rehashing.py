@@ -1,0 +1,275 @@
+"""An alias that is searched and written while what it names is made anew."""
+
+import json
+import random
+import threading
+import time
+from functools import partial
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from conftest import FIELD, SPECS, connect, word_documents
+from test_cli import meta4_here
+
+from meta4 import Document, DocumentHasher, HashModel, Meta4
+from meta4.adapter import moving, rehashing
+from meta4.adapter.catalog import read_spec
+from meta4.adapter.healing import heal_index
+from meta4.adapter.indexes import create_index
+from meta4.adapter.loading import load_documents
+from meta4.adapter.moving import behind, state_of
+from meta4.adapter.rehashing import make_alias, rehash_index, roll_back
+from meta4.adapter.store import ModelStore
+from meta4.adapter.tuning import tune_index
+from meta4.errors import ConflictError, EngineError, InputError
+from meta4.ingest.new_embeddings import NewEmbeddings
+
+pytestmark = pytest.mark.server
+N = 3000
+
+
+@pytest.fixture(scope="module")
+def other(vectors):
+    """Another model of the same dimensions."""
+    return HashModel.fit(
+        SPECS["cells"].model_copy(update={"seed": 9, "n_bits": 64}), vectors[:4000]
+    )
+
+
+@pytest.fixture(scope="module")
+def shorter(vectors):
+    """One of 50 dimensions."""
+    return HashModel.fit(SPECS["cells"], vectors[:4000, :50])
+
+
+@pytest.fixture(autouse=True)
+def few_queries(monkeypatch):
+    monkeypatch.setattr(rehashing, "tune_index", partial(tune_index, n_queries=100))
+    monkeypatch.setattr(moving, "_PASSES", 5)
+
+
+@pytest.fixture
+def alias(engine, index_name, models, sample):
+    """Words behind an alias, tuned; their index is NAME-1 and hashes on the server."""
+    model = models["cells"]
+    ref = ModelStore(engine).push("live", model)
+    first = f"{index_name}-1"
+    spec = create_index(engine, first, field=FIELD, ref=ref, model=model, shards=2)
+    load_documents(engine, first, word_documents(sample, range(N)), DocumentHasher(model, spec))
+    engine.refresh(first)
+    tune_index(engine, first, n_queries=60)
+    make_alias(engine, index_name, first)
+    yield index_name
+    for name in engine.mappings(f"{index_name}*"):
+        engine.delete_index(name)
+        engine.delete_pipeline(f"meta4-{name}")
+
+
+class Clients:
+    """Threads that write, delete and search behind an alias, and remember what must be there."""
+
+    def __init__(self, url, alias, vectors, words):
+        self.url, self.alias, self.vectors = url, alias, vectors
+        self.words = words
+        self.expected = {word: (rank, rank) for rank, word in enumerate(words[:N])}
+        self.failed = []
+        self.n_writes = self.n_queries = 0
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,))
+            for work in (self._write, self._search)
+        ]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _guarded(self, work):
+        engine = connect(self.url)
+        searching = Meta4(engine)
+        generator = random.Random(5)
+        while not self._ended.is_set():
+            try:
+                work(engine, searching, generator)
+            except Exception as error:
+                self.failed.append(repr(error))
+        engine.close()
+
+    def _write(self, engine, _, generator):
+        """New documents, changed ones, partly changed ones, deleted ones, each acknowledged."""
+        word = self.words[generator.randrange(N + 500)]
+        row = generator.randrange(len(self.vectors))
+        quoted = quote(word, safe="")
+        path = f"/{self.alias}/_doc/{quoted}"
+        kind = generator.random()
+        if kind < 0.2 and word in self.expected:
+            engine.request("DELETE", path)
+            del self.expected[word]
+        elif kind < 0.4 and word in self.expected:
+            body = {"doc": {"rank": row}}
+            engine.request("POST", f"/{self.alias}/_update/{quoted}", body)
+            self.expected[word] = (self.expected[word][0], row)
+        else:
+            body = {FIELD: self.vectors[row].tolist(), "rank": row}
+            engine.request("PUT", path, body)
+            self.expected[word] = (row, row)
+        self.n_writes += 1
+        time.sleep(0.002)
+
+    def _search(self, _, searching, generator):
+        row = generator.randrange(len(self.vectors))
+        clause = {"vector": self.vectors[row].tolist(), "k": 5}
+        body = {"_source": False, "query": {"meta4_similar": {FIELD: clause}}}
+        hits = searching.search(index=self.alias, body=body)["hits"]["hits"]
+        assert len(hits) == 5
+        self.n_queries += 1
+
+
+def assert_as_expected(engine, index, clients, vectors, model_ref):
+    engine.refresh(index)
+    found = {hit["_id"]: hit["_source"] for hit in engine.scan(index, {"query": {"match_all": {}}})}
+    assert set(clients.expected) - set(found) == set(), "lost"
+    assert set(found) - set(clients.expected) == set(), "not deleted"
+    for word, (row, rank) in clients.expected.items():
+        source = found[word]
+        assert source["rank"] == rank
+        a, b = np.asarray(source[FIELD]), vectors[row]
+        assert a @ b > (1 - 1e-5) * np.linalg.norm(a) * np.linalg.norm(b)
+        assert source["meta4"][FIELD]["model"] == model_ref
+    assert heal_index(engine, index, dry_run=True) == 0
+
+
+def test_a_new_hash_under_load_and_the_way_back(node, engine, alias, other, vectors, sample):
+    """No query fails, no document is lost, stale or back from the dead."""
+    ref = ModelStore(engine).push("newer", other)
+    before = behind(engine, alias)
+    with Clients(node.url, alias, vectors[:5000], sample.words) as clients:
+        report = rehash_index(engine, alias, ref, other)
+        assert behind(engine, alias) == report.target != before
+        time.sleep(0.5)
+    assert not clients.failed
+    assert clients.n_writes > 50
+    assert clients.n_queries > 20
+    assert_as_expected(engine, alias, clients, vectors, str(ref))
+    assert report.evaluation.recall_at_k >= 0.93
+    assert read_spec(engine, alias).calibration is not None
+    with clients.__class__(node.url, alias, vectors[:5000], sample.words) as later:
+        later.expected = clients.expected
+        back = roll_back(engine, alias)
+    assert not later.failed
+    assert behind(engine, alias) == back.target == before
+    assert_as_expected(engine, alias, later, vectors, str(read_spec(engine, before).model))
+
+
+@pytest.mark.parametrize("phase", ["filling", "moving", "late"])
+def test_a_move_that_was_cut_off_goes_on(engine, alias, other, sample, monkeypatch, phase):
+    ref = ModelStore(engine).push("newer", other)
+    real = moving.Move._note
+
+    def cut(self):
+        real(self)
+        if self.state.phase == phase:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(moving.Move, "_note", cut)
+        with pytest.raises(KeyboardInterrupt):
+            rehash_index(engine, alias, ref, other)
+    target = f"{alias}-2"
+    assert state_of(engine, target).phase == phase
+    engine.request("PUT", f"/{behind(engine, alias)}/_doc/written-late", body={"rank": -1})
+    engine.request("DELETE", f"/{alias}/_doc/of")
+    report = rehash_index(engine, alias, ref, other)
+    assert (report.target, behind(engine, alias)) == (target, target)
+    engine.refresh(alias)
+    assert engine.count(alias) == N
+    assert engine.sources(alias, ["written-late", "of"]) == [{"rank": -1}, None]
+
+
+def test_new_embeddings_of_other_dimensions(
+    node, engine, alias, shorter, vectors, sample, tmp_path
+):
+    np.save(tmp_path / "short.npy", vectors[: N - 1, :50])
+    (tmp_path / "ids.txt").write_text("\n".join(sample.words[: N - 1]))
+    shorter.save(tmp_path / "model")
+    searching = Meta4(engine)
+    by_id = {"query": {"meta4_similar": {FIELD: {"id": sample.words[7], "k": 5}}}}
+    searching.search(index=alias, body=by_id)
+    new = ["--vectors", tmp_path / "short.npy", "--ids", tmp_path / "ids.txt"]
+    model = tmp_path / "model"
+    done = meta4_here("index", "rehash", alias, "--model", model, *new, "--json", url=node.url)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["documents"], report["without_embedding"]) == (N, 1)
+    assert read_spec(engine, alias).dims == 50
+    # The same client, which knows the index as it was.
+    hits = searching.search(index=alias, body=by_id)["hits"]["hits"]
+    truth = vectors[: N - 1, :50] / np.linalg.norm(vectors[: N - 1, :50], axis=1)[:, None]
+    nearest = np.argsort(-(truth @ truth[7]))[1:6]
+    assert len({hit["_id"] for hit in hits} & {sample.words[row] for row in nearest}) >= 4
+    back = meta4_here("index", "rollback", alias, url=node.url)
+    assert back.returncode == 0, back.stderr
+    assert f"{alias} names {alias}-1" in back.stdout
+    assert read_spec(engine, alias).dims == 100
+    assert engine.count(alias, {"exists": {"field": FIELD}}) == N
+
+
+def test_an_old_client_s_documents_are_found_and_hashed_again(
+    engine, alias, models, other, vectors
+):
+    ref = ModelStore(engine).push("newer", other)
+    spec = read_spec(engine, alias)
+    rehash_index(engine, alias, ref, other)
+    searching = Meta4(engine)
+    clause = {"vector": vectors[4500].tolist(), "k": 1, "recall": 0.9}
+    body = {"query": {"meta4_similar": {FIELD: clause}}}
+    searching.search(index=alias, body=body)  # its count of strays is none, and kept
+    document = Document("from an old client", {FIELD: vectors[4500].tolist()})
+    load_documents(engine, alias, [document], DocumentHasher(models["cells"], spec))
+    engine.refresh(alias)
+    (hit,) = searching.search(index=alias, body=body)["hits"]["hits"]
+    assert hit["_id"] == "from an old client"
+    assert heal_index(engine, alias) == 1
+    source = engine.sources(alias, ["from an old client"])[0]
+    assert source["meta4"][FIELD]["model"] == str(ref)
+
+
+def test_what_cannot_be_moved(engine, alias, other, shorter, monkeypatch):
+    ref = ModelStore(engine).push("newer", other)
+    first = behind(engine, alias)
+    with pytest.raises(ConflictError, match="is an index itself"):
+        rehash_index(engine, first, ref, other)
+    with pytest.raises(InputError, match="hashes 50 dimensions, and the vectors have 100"):
+        rehash_index(engine, alias, ref, shorter)
+    with pytest.raises(ConflictError, match="has not been moved"):
+        roll_back(engine, alias)
+    assert list(engine.mappings(f"{alias}-*")) == [first]
+    monkeypatch.setattr(rehashing, "_RECALL", 1.5)
+    monkeypatch.setattr(rehashing, "evaluate_index", lambda *_, **__: Low())
+    with pytest.raises(EngineError, match="stays where it is"):
+        rehash_index(engine, alias, ref, other)
+    assert behind(engine, alias) == first
+
+
+class Low:
+    recall_at_k = 0.5
+
+
+def test_a_file_of_embeddings(tmp_path, vectors):
+    np.save(tmp_path / "v.npy", vectors[:3])
+    (tmp_path / "ids.txt").write_text("a\nb\nc")
+    new = NewEmbeddings(tmp_path / "v.npy", FIELD, tmp_path / "ids.txt")
+    assert new.dims == 100
+    found = new.of(["b", "d"])
+    assert set(found) == {"b"}
+    assert np.allclose(found["b"], vectors[1])
+    (tmp_path / "bad.ndjson").write_text(json.dumps({FIELD: [1.0, 2.0]}))
+    with pytest.raises(InputError, match="without its document's id"):
+        NewEmbeddings(tmp_path / "bad.ndjson", FIELD)
