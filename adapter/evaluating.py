@@ -24,6 +24,7 @@ class Evaluation:
     Attributes:
         recall_asked: what every request asked for.
         recall_at_k: mean over the queries, ties counted by score.
+        recall_error: its standard error.
         docs_looked_into: mean share of the documents that the rerank scored, in [0, 1].
         p50_ms, p95_ms: whole request, rewriting included.
         exact_p50_ms, exact_p95_ms: the engine's own exact scan.
@@ -34,6 +35,7 @@ class Evaluation:
     n_queries: int
     recall_asked: float
     recall_at_k: float
+    recall_error: float
     docs_looked_into: float
     p50_ms: float
     p95_ms: float
@@ -98,6 +100,7 @@ def evaluate_index(
         n_queries=len(queries),
         recall_asked=recall,
         recall_at_k=float(np.mean(recalls)),
+        recall_error=float(np.std(recalls) / np.sqrt(len(recalls))),
         docs_looked_into=float(np.mean(shares)),
         p50_ms=_percentile(ours, 50),
         p95_ms=_percentile(ours, 95),

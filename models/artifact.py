@@ -23,6 +23,8 @@ class TrainingData(BaseModel):
     n: int = Field(ge=1)
     #: SHA-256 over the float32 matrix, row by row.
     fingerprint: str
+    #: How many of a sample of it are in each bucket, by their first.
+    bucket_counts: tuple[int, ...] | None = None
 
 
 class Manifest(BaseModel):

@@ -34,6 +34,9 @@ from .specs import (
 from .training.checks import check_trainable
 from .training.options import TrainingOptions, check_resumable
 
+#: Vectors of the training data that are counted by bucket.
+_SAMPLE = 10_000
+
 _FITTERS: dict[str, Callable[..., GridWeights]] = {
     "lsh": fit_lsh,
     "itq": fit_itq,
@@ -104,7 +107,11 @@ class HashModel:
             training=TrainingData(n=len(data), fingerprint=fingerprint(data)),
             sha256=checksum(onnx_bytes),
         )
-        return cls(manifest, onnx_bytes)
+        model = cls(manifest, onnx_bytes)
+        counts = model.first_bucket_counts(data[:: -(-len(data) // _SAMPLE)])
+        training = manifest.training.model_copy(update={"bucket_counts": tuple(counts.tolist())})
+        model.manifest = manifest.model_copy(update={"training": training})
+        return model
 
     @classmethod
     def load(cls, folder: Path | str) -> "HashModel":
@@ -154,6 +161,10 @@ class HashModel:
             )
         bits, buckets = run_in_batches(self._session, ["bits", "buckets"], embeddings)
         return Hashes(pack_bits(bits), buckets)
+
+    def first_bucket_counts(self, embeddings: Embeddings) -> NDArray[np.int64]:
+        """(n_buckets,) how many of (n, dims) embeddings have each bucket as their first."""
+        return np.bincount(self.buckets(embeddings)[:, 0], minlength=self.n_buckets)
 
     def encode(self, embeddings: Embeddings) -> NDArray[np.uint8]:
         """Packed codes, (n, ceil(n_bits / 8)) uint8."""

@@ -10,9 +10,11 @@ from ..._version import __version__
 from ...errors import Meta4Error
 from .copying import copy_command
 from .demo import demo_command
+from .doctor import doctor_command
 from .documents import ingest_command
 from .indexes import index_group
 from .models import model_group
+from .moving import alias_command, rehash_command, rollback_command
 from .node import node_group
 from .queries import analogy_command, eval_command, explain_command, similar_command
 from .training import train_command
@@ -41,6 +43,10 @@ for command in (
     demo_command,
 ):
     cli.add_command(command)
+
+
+for command in (alias_command, rehash_command, rollback_command, doctor_command):
+    index_group.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
