@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from meta4 import Document, EmbeddedNode, HashModel, Meta4
+from meta4.adapter import sending
 from meta4.adapter.engines.connecting import connect
 from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.opensearch import OpenSearchServer
@@ -25,6 +27,8 @@ from meta4.ingest.hashing import DocumentHasher
 from meta4.models.specs import CellsSpec, ItqSpec, LshSpec
 
 FIELD = "embedding"
+# Documents in the order of their file: queries are drawn by it, and so the same in each run.
+sending.MOST_AT_ONCE = 1
 #: Documents of the shared index: enough that buckets pay.
 N_SHARED = 12_000
 #: Tests that ask for `engine` or `node` run on both of these.
@@ -35,6 +39,8 @@ SERVERS = {
     "elasticsearch 8": ElasticsearchServer("8.19.13"),
     "elasticsearch bare": ElasticsearchServer("9.2.0"),
 }
+#: Tests of a run that will ask for every server.
+MANY = 300
 KINDS = ("lsh", "itq", "cells")
 SPECS = {
     "lsh": LshSpec(n_bits=96, bits_per_table=6, n_tables=2, seed=3),
@@ -82,15 +88,24 @@ def running(server):
 
 
 @pytest.fixture(scope="session")
-def nodes():
-    """All servers, each started when a test first asks for it: `nodes("opensearch")`."""
-    started = {}
-    with ExitStack() as stack:
+def nodes(request):
+    """All servers, each started when a test first asks for it: `nodes("opensearch")`.
+
+    In a whole run the others are started meanwhile, one after the other.
+    """
+    with ExitStack() as stack, ThreadPoolExecutor(1) as starting:
+
+        def start(name):
+            return stack.enter_context(running(SERVERS[name]))
+
+        started = {}
 
         def get(name):
-            if name not in started:
-                started[name] = stack.enter_context(running(SERVERS[name]))
-            return started[name]
+            wanted = [name, *SERVERS] if request.session.testscollected > MANY else [name]
+            for each in wanted:
+                if each not in started:
+                    started[each] = starting.submit(start, each)
+            return started[name].result()
 
         yield get
 

@@ -7,7 +7,8 @@ import pytest
 from conftest import FIELD, SERVERS, word_documents
 
 from meta4 import DocumentHasher, Meta4
-from meta4.adapter.copying import Place, copy_index
+from meta4.adapter.changes import Place
+from meta4.adapter.copying import copy_index
 from meta4.adapter.engines.connecting import connect
 from meta4.adapter.evaluating import evaluate_index
 from meta4.adapter.healing import heal_index

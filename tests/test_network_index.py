@@ -85,7 +85,7 @@ def test_a_promise_holds_with_a_network(engine, make_index, index_name, networks
 def learned(sample):
     """Words held out, words to index, and a model of the latter."""
     # Rarer words lie elsewhere: only queries like the documents have the documents' promise.
-    held_out, base = np.split(np.random.default_rng(0).permutation(sample.vectors[:8150]), [150])
+    held_out, base = np.split(np.random.default_rng(0).permutation(sample.vectors[:8100]), [100])
     spec = LearnedSpec(n_buckets=64, layers=(64,), epochs=12.0, batch=256, iterations=5)
     return held_out, base, HashModel.fit(spec, base, options=CPU)
 
@@ -100,7 +100,7 @@ def test_a_learned_model_promises_looks_into_less_and_hashes_on_the_server(
     assert made.plan == "learned"
     looked_into = {}
     for plan in ("centroid", "learned"):
-        calibration = tune_index(engine, index_name, plan=plan, n_queries=600)
+        calibration = tune_index(engine, index_name, plan=plan, n_queries=400)
         assert (calibration.prices is not None) == (plan == "learned")
         found, seen = [], []
         for query in held_out:

@@ -32,7 +32,8 @@ def data():
     folder = Path(tempfile.mkdtemp(prefix="meta4-node-"))
     folder.chmod(0o755)
     yield folder / "data"
-    node.stop(folder / "data")
+    for used in (folder / "data", *(folder / "data").glob("SIG*")):
+        node.stop(used)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -70,26 +71,30 @@ def test_data_is_there_again_after_a_restart_beside_another_node(nodes, data):
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_node_in_the_foreground(data, sign):
-    started = subprocess.Popen(
-        [sys.executable, "-c", "from meta4.adapter.cli import main; main()", "node", "start",
-         "--foreground", "--heap", "512", "--data", str(data)],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=hear_interrupts,
-    )  # fmt: skip
-    assert "started at http://127.0.0.1" in started.stdout.readline()
-    server = node.status(data).pid
-    os.killpg(started.pid, sign)
-    started.wait(timeout=60)
-    started.stdout.close()
-    deadline = time.monotonic() + 30
-    while _alive(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert node.status(data) is None
+def test_a_signal_ends_a_node_in_the_foreground(data):
+    started = {
+        sign: subprocess.Popen(
+            [sys.executable, "-c", "from meta4.adapter.cli import main; main()", "node", "start",
+             "--foreground", "--heap", "512", "--port", str(free_port(0)),
+             "--data", str(data / sign.name)],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=hear_interrupts,
+        )
+        for sign in (signal.SIGINT, signal.SIGTERM)
+    }  # fmt: skip
+    for sign, process in started.items():
+        assert "started at http://127.0.0.1" in process.stdout.readline()
+        server = node.status(data / sign.name).pid
+        os.killpg(process.pid, sign)
+        process.wait(timeout=60)
+        process.stdout.close()
+        deadline = time.monotonic() + 30
+        while _alive(server):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert node.status(data / sign.name) is None
 
 
 def _alive(pid):

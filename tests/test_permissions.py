@@ -12,6 +12,7 @@ from meta4.adapter.cli.main import cli
 from meta4.adapter.engines.connecting import connect
 from meta4.adapter.indexes import create_index
 from meta4.adapter.loading import load_documents
+from meta4.adapter.rehashing import make_alias
 from meta4.adapter.store import ModelStore
 from meta4.adapter.tuning import tune_index
 from meta4.errors import RefusedError
@@ -51,6 +52,7 @@ class Site:
         self.engine = connect(self.url("admin"))
         self.model, self.sample, self.folder = model, sample, folder
         self.ref = ModelStore(self.engine).push("perm", model)
+        ModelStore(self.engine).push("perm-other", model)
         self.spec = self.create(BASE)
         hasher = DocumentHasher(model, self.spec)
         load_documents(self.engine, BASE, word_documents(sample, range(1000)), hasher)
@@ -92,8 +94,7 @@ def run(*arguments):
 
 
 def search(site):
-    body = site.folder / "body.json"
-    body.write_text(json.dumps({"query": {"meta4_similar": {FIELD: {"id": "king", "k": 3}}}}))
+    body = search_body(site)
     run("similar", "king", "--index", BASE)
     run("analogy", "man", "king", "woman", "--index", BASE)
     run("explain", body, "--index", BASE)
@@ -102,6 +103,24 @@ def search(site):
 
 def make(site):
     run("index", "create", site.new(), "--model", "perm@1", "--field", FIELD)
+
+
+def move(site):
+    """Another model, and back; with a document deleted and one written meanwhile."""
+    name = site.new()
+    first = f"{name}-1"
+    spec = site.create(first)
+    documents = word_documents(site.sample, range(20))
+    load_documents(site.engine, first, documents, DocumentHasher(site.model, spec))
+    make_alias(site.engine, name, first)
+    run("index", "rehash", name, "--model", "perm-other@1")
+    site.engine.request("DELETE", f"/{name}/_doc/{site.sample.words[3]}")
+    run("index", "rollback", name)
+    assert site.engine.count(first) == 19
+
+
+def doctor(site):
+    cli.main(["index", "doctor", BASE, "--queries", "10"], standalone_mode=False)
 
 
 def drop(site):
@@ -134,6 +153,9 @@ COMMANDS = {
     "`index create`": make,
     "`index tune`": lambda site: run("index", "tune", BASE, "--queries", 10),
     "`index heal`": heal,
+    "`index alias`": lambda site: run("index", "alias", site.new(), BASE),
+    "`index rehash`, `index rollback`": move,
+    "`index doctor`": doctor,
     "`index drop`": drop,
     "`ingest`": lambda site: run("ingest", site.file, "--index", BASE),
     "`model list`, `model pull`": pull,
@@ -200,3 +222,35 @@ def test_a_copy_says_no_password(site, capsys):
     said = "".join(capsys.readouterr())
     assert name in said
     assert PASSWORD not in said
+
+
+def test_an_api_key_and_a_user_from_the_environment(site, capsys, monkeypatch):
+    """And no secret is said, by what works or by what does not."""
+    made = site.engine.request("POST", "/_security/api_key", body={"name": site.new()})
+    address = f"http://{site.address}"
+    for variables, status in (
+        ({"API_KEY": made["encoded"]}, None),
+        ({"USER": "admin", "PASSWORD": PASSWORD}, None),
+        ({"API_KEY": "bm9ib2R5OnNlY3JldA=="}, "401"),
+        ({"USER": "admin", "PASSWORD": "guessed"}, "401"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv("META4_URL", address)
+            for name, value in variables.items():
+                patch.setenv(f"META4_{name}", value)
+            said = ""
+            if status is None:
+                run("index", "list", "--json")
+                run("explain", search_body(site), "--index", BASE, "--json")
+            else:
+                with pytest.raises(RefusedError, match=status) as refused:
+                    run("index", "list")
+                said = str(refused.value) + repr(refused.value.__cause__)
+        said += "".join(capsys.readouterr())
+        assert not [secret for secret in list(variables.values())[-1:] if secret in said]
+
+
+def search_body(site):
+    body = site.folder / "body.json"
+    body.write_text(json.dumps({"query": {"meta4_similar": {FIELD: {"id": "king", "k": 3}}}}))
+    return body

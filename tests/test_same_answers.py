@@ -5,7 +5,8 @@ import pytest
 from conftest import FIELD, N_SHARED, Words
 
 from meta4 import Meta4
-from meta4.adapter.copying import Place, copy_index
+from meta4.adapter.changes import Place
+from meta4.adapter.copying import copy_index
 from meta4.adapter.engines.connecting import connect
 
 pytestmark = pytest.mark.server
