@@ -2,10 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 
 from ..ingest.bulk import MAX_BYTES, Action, give_id, to_action
 from ..ingest.documents import Document, Refusal
@@ -16,7 +17,7 @@ from .names import check_index
 from .sending import BulkSender, Outcome
 
 #: Asks the engine to run no pipeline: these documents are hashed already.
-NO_PIPELINE = "_none"
+HASHED = {"pipeline": "_none"}
 #: Documents of the first batch, before their size is known, and of any.
 _FIRST_BATCH, _BATCH = 100, 1000
 #: Refusals that a report holds.
@@ -78,6 +79,7 @@ def load_documents(
     hasher: DocumentHasher | None,
     *,
     n_settled: int = 0,
+    params: Mapping[str, str] = MappingProxyType({}),
     refused: Callable[[Refusal], None] = lambda _: None,
     settled: Callable[[LoadReport], None] = lambda _: None,
     advance: Callable[[int], None] = lambda _: None,
@@ -96,6 +98,7 @@ def load_documents(
         documents: what; refusals of the source pass into the report.
         hasher: hashes here and bypasses the index's pipeline; None leaves it to the server.
         n_settled: documents at the beginning that an earlier run settled: they are passed over.
+        params: of every bulk request.
         refused: called with each refusal, batch by batch.
         settled: called with the report as it stands after each batch.
         advance: called with the number of documents finished since the last call.
@@ -128,8 +131,8 @@ def load_documents(
         advance(batch.n)
 
     waiting: deque[_Batch] = deque()
-    pipeline = None if hasher is None else NO_PIPELINE
-    with IdTable() as seen, BulkSender(engine, index, pipeline) as sender:
+    hashed = {} if hasher is None else HASHED
+    with IdTable() as seen, BulkSender(engine, index, {**params, **hashed}) as sender:
         stream = iter(documents)
         for passed in _batches(islice(stream, n_settled), lambda: _BATCH):
             _without_duplicates(seen, passed)

@@ -1,10 +1,11 @@
 """An alias from one index to another, while both queries and writes go on.
 
 The target is filled with the source's documents and follows what is written there. Then the alias
-is moved in one step: from there on queries and writes meet the target. What reached the source in
-the last moment is brought after it, unless somebody has written the same document in the target
-since, which is newer. Everything is noted in the target's `_meta`, so that the same call goes on
-after an end at any moment.
+is moved in one step: from there on queries and writes meet the target. Writes wait there until what
+reached the source in the last moment is brought after it: else a change could come after a deletion
+that a client sent later. Everything is noted in the target's `_meta`, so that the same call goes on
+after an end at any moment; where writes were let go on too early by such an end, a document that
+somebody has written in the target is newer and stays.
 """
 
 import time
@@ -19,7 +20,8 @@ from ..ingest.hashing import DocumentHasher
 from ..ingest.id_table import IdTable
 from .changes import Place, Reached, count_after, count_upto, pages_after, processed_by, settings_of
 from .engines.engine import Engine
-from .loading import NO_PIPELINE, LoadReport, load_documents
+from .holding import AT_ONCE, free_settings, writes_held
+from .loading import HASHED, LoadReport, load_documents
 from .names import check_index
 from .sending import BulkSender
 
@@ -46,6 +48,7 @@ class State:
         reached: by shard of the source, what was brought.
         since: by shard of the target, the last operation that was ours before the alias came.
         back: whether the alias is moved to where it was.
+        free: settings of the target that are others while writes wait.
     """
 
     alias: str
@@ -55,6 +58,7 @@ class State:
     reached: Reached
     since: Reached
     back: bool = False
+    free: Json | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -128,19 +132,28 @@ class Move:
         if self.state.phase == "filling":
             self._follow(lambda _: None)
             self.state.since = processed_by(self._target)
+            self.state.free = free_settings(self._target)
             self.state.phase = "moving"
             self._note()
+        if self.state.free is not None:
+            with writes_held(self._target, self.state.free):
+                self._cross()
+            self.state.free = None
+            self._note()
+        if self.state.phase == "late":
+            self._drop_missing()
+            self.state.phase = "done"
+            self._note()
+
+    def _cross(self) -> None:
+        """The alias, and then all that it left behind."""
         if self.state.phase == "moving":
             if behind(self._engine, self.state.alias) != self._target.index:
                 self._move_alias()
             self.state.phase = "late"
             self._note()
-        if self.state.phase == "late":
-            while self._bring_late():
-                time.sleep(_LATE)  # for writes that were under way when the alias moved
-            self._drop_missing()
-            self.state.phase = "done"
-            self._note()
+        while self._bring_late():
+            time.sleep(_LATE)  # for writes that were under way when the alias moved
 
     def _note(self) -> None:
         self._engine.put_meta(self._target.index, {STATE: vars(self.state)})
@@ -177,7 +190,7 @@ class Move:
         self._change(documents)
         target = self._target
         loaded = load_documents(
-            self._engine, target.index, documents, self._hasher, advance=advance
+            self._engine, target.index, documents, self._hasher, params=AT_ONCE, advance=advance
         )
         self.report.add(loaded)
 
@@ -238,7 +251,7 @@ class Move:
         last = self.state.since if self.state.phase == "late" else None
         with (
             IdTable() as ids,
-            BulkSender(self._engine, self._target.index, NO_PIPELINE) as sender,
+            BulkSender(self._engine, self._target.index, HASHED) as sender,
         ):
             for _, hits in pages_after(self._source, {}, source=False):
                 ids.put((hit["_id"], b"") for hit in hits)

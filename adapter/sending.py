@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,13 +75,13 @@ class BulkSender:
     Args:
         engine: where.
         index: into which index.
-        pipeline: which one; None for the index's own.
+        params: of every request.
     """
 
-    def __init__(self, engine: Engine, index: str, pipeline: str | None) -> None:
+    def __init__(self, engine: Engine, index: str, params: Mapping[str, str]) -> None:
         self._engine = engine
         self._index = index
-        self._pipeline = pipeline
+        self._params = params
         self.throttle = Throttle()
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="meta4-bulk")
         self._ended = threading.Event()
@@ -143,7 +143,7 @@ class BulkSender:
 
     def _bulk(self, actions: list[Action]) -> list[dict[str, Any]]:
         payload = b"".join(action.line for action in actions)
-        return self._engine.bulk(self._index, payload, pipeline=self._pipeline)
+        return self._engine.bulk(self._index, payload, dict(self._params))
 
     def _settle(
         self, actions: list[Action], items: list[dict[str, Any]], outcome: Outcome

@@ -109,11 +109,11 @@ def test_pushed_back_items_are_sent_again(
     spec = make_index(model, hashing="client")
     real, calls = engine.bulk, []
 
-    def moody(index, payload, *, pipeline=None):
+    def moody(index, payload, params):
         calls.append(payload.count(b"\n") // 2)
         if len(calls) == 1:
             raise UnreachableError("cut")
-        items = real(index, payload, pipeline=pipeline)
+        items = real(index, payload, params)
         if len(calls) == 2:
             for item in items[::2]:
                 item["status"], item["error"] = 429, {"reason": "queue full"}

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import quote
 
@@ -15,7 +16,9 @@ from test_cli import meta4_here
 from meta4 import Document, DocumentHasher, HashModel, Meta4
 from meta4.adapter import moving, rehashing
 from meta4.adapter.catalog import read_spec
+from meta4.adapter.changes import Place
 from meta4.adapter.healing import heal_index
+from meta4.adapter.holding import AT_ONCE, free_settings, writes_held
 from meta4.adapter.indexes import create_index
 from meta4.adapter.loading import load_documents
 from meta4.adapter.moving import behind, state_of
@@ -219,6 +222,27 @@ def test_new_embeddings_of_other_dimensions(
     assert f"{alias} names {alias}-1" in back.stdout
     assert read_spec(engine, alias).dims == 100
     assert engine.count(alias, {"exists": {"field": FIELD}}) == N
+
+
+def test_writes_wait_and_go_on(node, engine, alias):
+    place = Place(engine, behind(engine, alias))
+    free = free_settings(place)
+    elsewhere = connect(node.url)
+    body = {"rank": -1}
+    with ThreadPoolExecutor(3) as pool:
+        with writes_held(place, free):
+            waiting = [
+                pool.submit(elsewhere.request, "PUT", f"/{alias}/_doc/of", body),
+                pool.submit(elsewhere.request, "POST", f"/{alias}/_update/the", {"doc": body}),
+                pool.submit(elsewhere.request, "DELETE", f"/{alias}/_doc/and"),
+            ]
+            engine.request("PUT", f"/{alias}/_doc/to", body, AT_ONCE)
+            assert engine.sources(alias, ["to"]) == [body]
+            assert not any(write.done() for write in waiting)
+            assert None not in engine.sources(alias, ["of", "the", "and"])
+        assert [write.result()["result"] for write in waiting] == ["updated", "updated", "deleted"]
+    assert free_settings(place) == free
+    elsewhere.close()
 
 
 def test_an_old_client_s_documents_are_found_and_hashed_again(

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ...errors import NotFoundError, RefusedError
+from ...errors import InputError, NotFoundError, RefusedError
 from ...mappings.dialect import Dialect
 
 Json = dict[str, Any]
@@ -151,9 +151,8 @@ class Engine(ABC):
         )
         return [doc.get("_source") if doc.get("found") else None for doc in answer["docs"]]
 
-    def bulk(self, index: str, payload: bytes, *, pipeline: str | None = None) -> list[Json]:
+    def bulk(self, index: str, payload: bytes, params: Json | None = None) -> list[Json]:
         """One `_bulk` of NDJSON; the items' results, in order, failed ones too."""
-        params = {} if pipeline is None else {"pipeline": pipeline}
         answer = self.request("POST", f"/{index}/_bulk", body=payload, params=params)
         return [next(iter(item.values())) for item in answer["items"]]
 
@@ -171,6 +170,18 @@ class Engine(ABC):
                 )
         finally:
             self.request("DELETE", "/_search/scroll", body={"scroll_id": answer["_scroll_id"]})
+
+
+def to_json(body: Any) -> bytes:
+    """A body as it is sent: NumPy's arrays in their shortest digits, keys as text.
+
+    Raises:
+        InputError: no JSON: whole numbers of more than 64 bits, say, or 255 objects in each other.
+    """
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise InputError(f"the request cannot be written as JSON ({error})") from error
 
 
 def release(version: str) -> tuple[int, int]:
