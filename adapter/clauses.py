@@ -1,8 +1,8 @@
 """The two clauses, and where in a query they may stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,6 +14,8 @@ _NAMES = (SIMILAR, ANALOGY)
 MAX_K = 10_000
 #: `bool` children that hold for every hit, so that they narrow what is searched.
 _NARROWING = ("must", "filter")
+#: Objects and lists in each other. Engines take 20 or 30 queries, of up to three each.
+_DEEPEST = 200
 #: Queries that pass the hits of an inner query on: name to where it stands.
 _WRAPPERS = {
     "constant_score": ("filter",),
@@ -106,15 +108,41 @@ def find_sites(query: Any) -> list[Site]:
 
 
 def contains_clause(query: Any) -> bool:
-    """Whether one of the two names occurs anywhere inside."""
-    if isinstance(query, dict):
-        if any(name in query for name in _NAMES):
+    """Whether one of the two names occurs anywhere inside.
+
+    Raises:
+        ClauseError: it is nested so deep that engines refuse it.
+    """
+    layer = [query] if isinstance(query, dict | list) else []
+    for _ in range(_DEEPEST):
+        if any(name in value for value in layer if isinstance(value, dict) for name in _NAMES):
             return True
-        query = list(query.values())
-    if not isinstance(query, list):
-        return False
-    # Numbers are sorted out before the call: a vector is a long list of them.
-    return any(contains_clause(child) for child in query if isinstance(child, dict | list))
+        # Numbers are sorted out at once: a vector is a long list of them.
+        layer = [
+            child
+            for value in layer
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, dict | list)
+        ]
+        if not layer:
+            return False
+    raise ClauseError(f"the query is nested deeper than {_DEEPEST} objects and lists")
+
+
+N = TypeVar("N", int, float)
+
+
+def number_in(body: Mapping[str, Any], name: str, default: N) -> N:
+    """A number of a search body, of the default's type.
+
+    Raises:
+        ClauseError: something else.
+    """
+    value = body.get(name, default)
+    try:
+        return type(default)(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ClauseError(f"{name}: expected a number, got {str(value)[:60]!r}") from error
 
 
 def _walk(
@@ -154,6 +182,9 @@ def _walk_bool(
         for child in _as_list(body.get(key))
         if not contains_clause(child)
     )
+    for key, inner in body.items():
+        if key not in (*_NARROWING, "should", "must_not") and contains_clause(inner):
+            raise _misplaced(f"'{key}' of 'bool'", path)
     within = (*filters, *plain)
     without = (*exclusions, *_as_list(body.get("must_not")))
     for key in (*_NARROWING, "should"):

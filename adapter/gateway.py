@@ -12,7 +12,7 @@ from ..ingest.documents import Document, value_at
 from ..ingest.hashing import DocumentHasher
 from ..models.embeddings import as_embedding
 from .catalog import FRESH_FOR, Catalog, HashedIndex
-from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites
+from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites, number_in
 from .engines.access import Access
 from .engines.connecting import Client, connect, engine_of
 from .engines.engine import Engine
@@ -126,7 +126,7 @@ class Meta4:
             rewritten, _ = self.plan(index=index, body=body, exact=True)
             hits = nearest()
         kth_score = float(hits[-1]["_score"]) if hits else 0.0
-        rewritten["min_score"] = max(kth_score, float(body.get("min_score", 0.0)))
+        rewritten["min_score"] = max(kth_score, number_in(body, "min_score", 0.0))
         return _without_our_sort(self.engine.search(index, rewritten), body, [one])
 
     def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:

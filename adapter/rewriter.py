@@ -12,7 +12,7 @@ from ..mappings.dialect import Dialect
 from ..mappings.spec import IndexSpec
 from ..models.embeddings import unit
 from ..models.model import HashModel
-from .clauses import AnalogyClause, Path, Site
+from .clauses import AnalogyClause, Path, Site, number_in
 from .planning import RequestPlan
 
 #: Documents fetched beyond k where it costs nothing, so that documents of equal score at the
@@ -80,11 +80,14 @@ def rewrite_body(
 
     Returns:
         A body of the engine's own DSL; `body` itself is not changed.
+
+    Raises:
+        ClauseError: `from` or `size` is no number, or an analogy has no direction.
     """
     rewritten = {key: value for key, value in body.items() if key != "query"}
     k = max(one.site.clause.k for one in planned)
-    start = int(rewritten.get("from", 0))
-    rewritten["size"] = max(0, min(int(rewritten.get("size", k)), k - start))
+    start = number_in(body, "from", 0)
+    rewritten["size"] = max(0, min(number_in(body, "size", k), k - start))
     query = body["query"]
     alone = is_sole_scorer(query, planned)
     if alone and spec.strategy == "hamming" and not _ONE_PHASE & set(rewritten):

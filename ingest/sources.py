@@ -76,10 +76,9 @@ def read_training(
         values = value_at(document.source, field)
         if values is None:
             continue
-        try:
-            row = np.asarray(values, dtype=np.float32)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{document.origin}: {field} is no list of numbers") from error
+        row = _row(values)
+        if row is None:
+            raise InputError(f"{document.origin}: {field} is no list of numbers")
         if rows and row.shape != rows[0].shape:
             raise InputError(
                 f"{document.origin}: {field} has shape {row.shape}, "
@@ -97,6 +96,17 @@ def read_training(
     if not rows:
         raise InputError(f"{path}: no document has a field {field!r}; name another with --field")
     return np.stack(rows), None if labels is None else np.asarray(classes)
+
+
+def _row(values: Any) -> NDArray[np.float32] | None:
+    try:
+        row = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        return None
+    if row.ndim != 1 or row.dtype.kind not in "fiu":
+        return None
+    with np.errstate(over="ignore"):  # infinite then, which is refused with the number of them
+        return row.astype(np.float32)
 
 
 def _load_labels(path: Path, n: int) -> NDArray[Any]:
@@ -146,7 +156,7 @@ def _kind(path: Path) -> str:
 def _load_npy(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # for a spoiled header NumPy raises what its parsers raise
         raise InputError(f"{path}: not an npy array, or a truncated one ({error})") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InputError(

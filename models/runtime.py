@@ -23,7 +23,10 @@ def open_session(onnx_bytes: bytes) -> Any:
         ArtifactError: no model that onnxruntime can read.
     """
     try:
-        return onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+        # What falls back says so on standard output, which is for results.
+        return onnxruntime.InferenceSession(
+            onnx_bytes, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # onnxruntime's own classes have no common root but this
         raise ArtifactError(
             f"onnxruntime cannot read the model: {error}; train it again"
@@ -40,12 +43,18 @@ def run_in_batches(
         outputs: names, each of an output with a row for each embedding.
         embeddings: (n, dims) float32, n > 0.
         progress: called with ("hashing", rows done, n).
+
+    Raises:
+        ArtifactError: the model is not what its manifest says.
     """
     n = len(embeddings)
     found = []
     for i, start in enumerate(range(0, n, _BATCH)):
         batch = np.ascontiguousarray(embeddings[start : start + _BATCH], dtype=np.float32)
-        found.append(session.run(list(outputs), {"embedding": batch}))
+        try:
+            found.append(session.run(list(outputs), {"embedding": batch}))
+        except Exception as error:  # see `open_session`
+            raise ArtifactError(f"onnxruntime cannot run the model: {error}") from error
         if i % _SHOWN == 0 or start + _BATCH >= n:
             progress("hashing", min(start + _BATCH, n), n)
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
 from elastic_transport import ConnectionTimeout, TlsError, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from ...errors import RefusedError
 from ...mappings.elasticsearch import ElasticsearchDialect
 from .access import Access
-from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release
+from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release, to_json
 from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, untrusted
 
 _OLDEST = (8, 15)
@@ -104,9 +103,7 @@ class ElasticsearchEngine(Engine):
         if body is not None:
             headers["content-type"] = _NDJSON if isinstance(body, bytes) else _JSON
             if not isinstance(body, bytes):
-                data = orjson.dumps(
-                    body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-                )
+                data = to_json(body)
         try:
             answer = self._client.perform_request(
                 method, path, params=params, headers=headers, body=data
