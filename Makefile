@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test check format docs bench bench-models bench-storage bench-scale clean
+.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -31,6 +31,9 @@ demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARG
 
 test: $(TRAIN) ## Run the tests against real nodes of both engines (ARGS='-k name')
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(TRAIN) ## 12,000 hostile documents, clauses, files and command lines (ten minutes)
+	META4_FUZZ=800 $(BIN)/python -m pytest tests/test_fuzz.py $(ARGS)
 
 check: $(TRAIN) ## Lint, types, direction of imports, docs in step with the command line
 	$(BIN)/ruff check .
