@@ -34,7 +34,8 @@ class Proxy:
         tls: a context, with which connections are encrypted up to here.
 
     Attributes:
-        url: where.
+        port: where it listens.
+        url: the same for HTTP.
         n_cut: connections cut so far.
     """
 
@@ -45,8 +46,11 @@ class Proxy:
         self._lock = threading.Lock()
         self._listener = socket.create_server((_HOST, 0))
         scheme = "http" if tls is None else "https"
-        self.url = f"{scheme}://{_HOST}:{self._listener.getsockname()[1]}"
+        self.port = int(self._listener.getsockname()[1])
+        self.url = f"{scheme}://{_HOST}:{self.port}"
         self.n_cut = 0
+        self._living: set[socket.socket] = set()
+        self._is_shut = False
 
     def __enter__(self) -> "Proxy":
         threading.Thread(target=self._accept, daemon=True).start()
@@ -65,6 +69,18 @@ class Proxy:
         """What happens to each connection from now on; afterwards nothing does."""
         self._plan = iter(plan)
 
+    def shut(self) -> None:
+        """Cut all that lives, and whoever comes, until `reopen`."""
+        with self._lock:
+            self._is_shut = True
+            for connection in self._living:
+                _end(connection)
+
+    def reopen(self) -> None:
+        """Let through again."""
+        with self._lock:
+            self._is_shut = False
+
     def _accept(self) -> None:
         while True:
             try:
@@ -72,6 +88,10 @@ class Proxy:
             except OSError:
                 return
             with self._lock:
+                if self._is_shut:
+                    client.close()
+                    continue
+                self._living.add(client)
                 fault = next(self._plan, Fault())
             threading.Thread(target=self._serve, args=(client, fault), daemon=True).start()
 
@@ -95,6 +115,8 @@ class Proxy:
             up.start()
             self._pass(far, client, cut_down)
             up.join(timeout=5)
+            with self._lock:
+                self._living.discard(client)
 
     def _pass(self, source: socket.socket, sink: socket.socket, cut_at: int | None) -> None:
         """Bytes in one direction, until the end or the byte to cut at."""
@@ -107,6 +129,10 @@ class Proxy:
                     break
                 sink.sendall(piece)
                 passed += len(piece)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        _end(source)
+        _end(sink)
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
