@@ -238,13 +238,8 @@ class Move:
 
     def _there(self, ids: list[str]) -> dict[str, tuple[int, int]]:
         """Where the target has these documents: their numbers and terms."""
-        path = f"/{self._target.index}/_mget"
-        answer = self._engine.request("POST", path, {"ids": ids}, {"_source": "false"})
-        return {
-            doc["_id"]: (doc["_seq_no"], doc["_primary_term"])
-            for doc in answer["docs"]
-            if doc.get("found")
-        }
+        docs = self._engine.mget(self._target.index, ids, {"_source": "false"}) if ids else []
+        return {doc["_id"]: (doc["_seq_no"], doc["_primary_term"]) for doc in docs if doc["found"]}
 
     def _drop_missing(self) -> None:
         """Delete what the source has no more; what others wrote in the target stays."""

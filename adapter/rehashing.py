@@ -249,7 +249,7 @@ def _measure(engine: Engine, index: str, n_queries: int) -> Evaluation | None:
 
 def _under_way(engine: Engine, alias: str, ref: ModelRef) -> str | None:
     """The target of a move that was begun and not finished."""
-    for name, mapping in sorted(engine.mappings("*").items()):
+    for name, mapping in sorted(engine.mappings(f"{_base(behind(engine, alias))[0]}-*").items()):
         state = state_in(mapping)
         if state is None or state.alias != alias or not state.is_under_way or state.back:
             continue
@@ -263,9 +263,14 @@ def _under_way(engine: Engine, alias: str, ref: ModelRef) -> str | None:
     return None
 
 
+def _base(index: str) -> tuple[str, int]:
+    """What the names of an alias's indexes have in common, and the number of this one."""
+    match = _NUMBERED.fullmatch(index)
+    return (match["base"], int(match["number"])) if match else (index, 1)
+
+
 def _next_name(engine: Engine, source: str) -> str:
-    match = _NUMBERED.fullmatch(source)
-    base, number = (match["base"], int(match["number"])) if match else (source, 1)
+    base, number = _base(source)
     while engine.index_exists(f"{base}-{number + 1}"):
         number += 1
     return f"{base}-{number + 1}"

@@ -1,6 +1,5 @@
 """Which engine a server is, asked of the server itself."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from opensearchpy import OpenSearch
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 Client: TypeAlias = "OpenSearch | Elasticsearch"
+#: Answers to who we are, of either engine.
+_NOT_YOU = frozenset({401, 403})
 
 
 def connect(url: str, access: Access | None = None) -> Engine:
@@ -26,21 +27,29 @@ def connect(url: str, access: Access | None = None) -> Engine:
 
     Raises:
         UnreachableError: nothing answers there.
-        RefusedError: what answers is neither OpenSearch nor Elasticsearch.
+        RefusedError: what answers is neither OpenSearch nor Elasticsearch, or does not let us
+            ask.
     """
     access = (access or Access()).for_url(url)
     # opensearch-py takes an answer from any server; elasticsearch-py only from its own.
     first = OpenSearchEngine.at(url, access)
-    with suppress(RefusedError, NotFoundError):  # a bare Elasticsearch does not answer GET /
+    refused: RefusedError | NotFoundError | None = None
+    try:
         if first.distribution() == "opensearch":
             return first
+    except (RefusedError, NotFoundError) as error:  # a bare Elasticsearch does not answer GET /
+        refused = error
     first.close()
     from .elasticsearch import ElasticsearchEngine  # takes as long to import as all the rest
 
     second = ElasticsearchEngine.at(url, access)
     try:
         second.version()
-    except NotFoundError as error:
+    except (RefusedError, NotFoundError) as error:
+        second.close()
+        for answer in (error, refused):
+            if isinstance(answer, RefusedError) and answer.status in _NOT_YOU:
+                raise answer from None
         raise foreign(second.url) from error
     return second
 

@@ -9,6 +9,7 @@ import orjson
 
 from ...errors import InputError, NotFoundError, RefusedError
 from ...mappings.dialect import Dialect
+from .faults import refusal
 
 Json = dict[str, Any]
 #: Seconds.
@@ -143,13 +144,21 @@ class Engine(ABC):
     ) -> list[Json | None]:
         """`_source` of documents by id, cut down to one field if named; None if not there."""
         only = {} if field is None else {"_source_includes": field}
-        answer = self.request(
-            "POST",
-            f"/{index}/_mget",
-            body={"ids": list(ids)},
-            params={**only, **self.vectors_in_source()},
-        )
-        return [doc.get("_source") if doc.get("found") else None for doc in answer["docs"]]
+        params = {**only, **self.vectors_in_source()}
+        return [
+            doc.get("_source") if doc["found"] else None for doc in self.mget(index, ids, params)
+        ]
+
+    def mget(self, index: str, ids: Sequence[str], params: Json | None = None) -> list[Json]:
+        """Documents by id, in their order; each says whether it was `found`."""
+        docs: list[Json] = self.request("POST", f"/{index}/_mget", {"ids": list(ids)}, params)[
+            "docs"
+        ]
+        for doc in docs:  # the answer is 200 all the same
+            if "error" in doc:
+                is_forbidden = doc["error"]["type"] == "security_exception"
+                raise refusal(self.url, 403 if is_forbidden else 503, doc)
+        return docs
 
     def bulk(self, index: str, payload: bytes, params: Json | None = None) -> list[Json]:
         """One `_bulk` of NDJSON; the items' results, in order, failed ones too."""
