@@ -1,11 +1,14 @@
 """The privileges in docs/deploy.md, on a server with security on: enough, and none to spare."""
 
+import functools
 import itertools
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import FIELD, ElasticsearchServer, running, word_documents
+from conftest import FIELD, running, word_documents
+from secured import HASHED, PASSWORD, SecuredElasticsearch, SecuredOpenSearch
 
 from meta4 import DocumentHasher
 from meta4.adapter.cli.main import cli
@@ -20,34 +23,15 @@ from meta4.errors import RefusedError
 pytestmark = pytest.mark.server
 DEPLOY = Path(__file__).parent.parent / "docs" / "deploy.md"
 BASE = "perm-base"
-PASSWORD = "meta4-tests-only"
-#: bcrypt of it, for the file of users that the server starts with.
-HASHED = "$2b$04$t1J24T6coSRvYH3jv8Z/mu9.a4ff9EtKyXDmhwUEaIyhLTrrbZwmm"
-#: Who is nobody may ask whether the server is up, as the node does that starts it.
-SECURITY = """
-xpack.security.enabled: true
-xpack.security.authc.anonymous: {username: nobody, roles: health}
-"""
-
-
-class SecuredServer(ElasticsearchServer):
-    """With a superuser, `admin`."""
-
-    def configure(self, folders, *others):
-        super().configure(folders, *others)
-        config = folders.config / "elasticsearch.yml"
-        config.write_text(config.read_text().replace("xpack.security.enabled: false\n", SECURITY))
-        (folders.config / "users").write_text(f"admin:{HASHED}\n")
-        (folders.config / "users_roles").write_text("superuser:admin\n")
-        (folders.config / "roles.yml").write_text(
-            "health:\n  cluster: ['cluster:monitor/health']\n"
-        )
+#: Where the privileges of each engine stand in docs/deploy.md.
+SECURED = {"opensearch": SecuredOpenSearch(), "elasticsearch": SecuredElasticsearch("9.4.3")}
 
 
 class Site:
     """What the commands work on, made by the superuser."""
 
-    def __init__(self, node, model, sample, folder):
+    def __init__(self, name, node, model, sample, folder):
+        self.name = name
         self.address = node.url.partition("://")[2]
         self.engine = connect(self.url("admin"))
         self.model, self.sample, self.folder = model, sample, folder
@@ -73,19 +57,47 @@ class Site:
         """A name that no index and no model has."""
         return f"perm-{next(self.numbers)}"
 
-    def user(self, cluster, index, models):
+    def user(self, columns):
         """A user with these privileges and no others."""
+        if self.name == "opensearch":
+            return self.url(self.users[json.dumps(columns)])
         name = self.new()
+        cluster, *_ = columns
         indices = [
-            {"names": [pattern], "privileges": list(privileges)}
-            for pattern, privileges in (("perm-*", index), ("meta4-models", models))
-            if privileges
+            {"names": [pattern], "privileges": privileges}
+            for pattern, privileges in by_pattern(columns)
         ]
-        role = {"cluster": list(cluster), "indices": indices}
-        self.engine.request("PUT", f"/_security/role/{name}", body=role)
-        body = {"password": PASSWORD, "roles": [name]}
-        self.engine.request("PUT", f"/_security/user/{name}", body=body)
+        role = {"cluster": cluster, "indices": indices}
+        self.engine.request("PUT", f"/_security/role/{name}", role)
+        user = {"password": PASSWORD, "roles": [name]}
+        self.engine.request("PUT", f"/_security/user/{name}", user)
         return self.url(name)
+
+    def make_users(self, all_columns):
+        """All at once: OpenSearch takes a second to take in a change of its users."""
+        self.users = {json.dumps(columns): self.new() for columns in all_columns}
+        roles, users = [], []
+        for columns, name in self.users.items():
+            cluster, *_ = columns = json.loads(columns)
+            indices = [
+                {"index_patterns": [pattern], "allowed_actions": privileges}
+                for pattern, privileges in by_pattern(columns)
+            ]
+            role = {"cluster_permissions": cluster, "index_permissions": indices}
+            user = {"hash": HASHED, "opendistro_security_roles": [name]}
+            roles.append({"op": "add", "path": f"/{name}", "value": role})
+            users.append({"op": "add", "path": f"/{name}", "value": user})
+        self.engine.request("PATCH", "/_plugins/_security/api/roles", roles)
+        self.engine.request("PATCH", "/_plugins/_security/api/internalusers", users)
+
+
+def by_pattern(columns):
+    """(pattern, privileges) of a row; "… on *" is of all indexes."""
+    _, index, models = columns
+    everywhere = [word.removesuffix(" on *") for word in index if word.endswith(" on *")]
+    here = [word for word in index if not word.endswith(" on *")]
+    granted = [("*", everywhere), ("perm-*", here), ("meta4-models", models)]
+    return [(pattern, privileges) for pattern, privileges in granted if privileges]
 
 
 def run(*arguments):
@@ -170,45 +182,77 @@ COMMANDS = {
 
 
 def rows():
-    """(commands, privileges by column) of each row in the table."""
-    _, _, rest = DEPLOY.read_text(encoding="utf-8").partition("<!-- permissions -->\n")
-    table, _, _ = rest.partition("\n<!-- /permissions -->")
-    for line in table.splitlines()[2:]:
-        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        columns = [[word.strip(" `") for word in cell.split(",") if word.strip()] for cell in cells]
-        yield pytest.param(name, columns, id=name)
+    """(engine, commands, privileges by column) of each row in the tables."""
+    text = DEPLOY.read_text(encoding="utf-8")
+    for engine in SECURED:
+        _, _, rest = text.partition(f"<!-- permissions {engine} -->\n")
+        table, _, _ = rest.partition("\n<!-- /permissions")
+        for line in table.splitlines()[2:]:
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            columns = [
+                [word.strip().replace("`", "") for word in cell.split(",") if word.strip()]
+                for cell in cells
+            ]
+            yield pytest.param(engine, name, columns, id=f"{engine} {name}")
 
 
 @pytest.fixture(scope="module")
-def site(models, sample, tmp_path_factory):
-    with running(SecuredServer("9.4.3")) as node:
-        yield Site(node, models["cells"], sample, tmp_path_factory.mktemp("site"))
+def sites(models, sample, tmp_path_factory):
+    """Both, each started when a test first asks for it: `sites("opensearch")`."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def get(name):
+            node = stack.enter_context(running(SECURED[name]))
+            made = Site(name, node, models["cells"], sample, tmp_path_factory.mktemp("site"))
+            if name == "opensearch":
+                tested = [row.values[2] for row in rows() if row.values[0] == name]
+                made.make_users(each for columns in tested for each in [columns, *fewer(columns)])
+            return made
+
+        yield get
 
 
-def test_the_table_has_all_commands():
-    assert [row.values[0] for row in rows()] == list(COMMANDS)
+@pytest.fixture
+def site(request, sites):
+    return sites(request.param)
 
 
-@pytest.mark.parametrize(("name", "columns"), list(rows()))
+on_both = pytest.mark.parametrize("site", SECURED, indirect=True)
+
+
+def fewer(columns):
+    """The same, each time without another one."""
+    for at, column in enumerate(columns):
+        for dropped in column:
+            rest = [one for one in column if one != dropped]
+            yield [*columns[:at], rest, *columns[at + 1 :]]
+
+
+def test_the_tables_have_all_commands():
+    assert [row.values[1] for row in rows()] == [*COMMANDS] * len(SECURED)
+
+
+@pytest.mark.parametrize(("site", "name", "columns"), list(rows()), indirect=["site"])
 def test_privileges(site, monkeypatch, capsys, name, columns):
-    def works(columns):
-        site.mine = site.user(*columns)
+    def refused(columns):
+        site.mine = site.user(columns)
         monkeypatch.setenv("META4_URL", site.mine)
         capsys.readouterr()
         try:
             COMMANDS[name](site)
         except RefusedError as error:
             assert "answered 403" in str(error)
-            return False
-        return name != "`index list`" or BASE in capsys.readouterr().out
+            return str(error)
+        listed = name != "`index list`" or BASE in capsys.readouterr().out
+        return None if listed else "not listed"
 
-    assert works(columns)
-    for at, column in enumerate(columns):
-        for dropped in column:
-            fewer = [one for one in column if one != dropped]
-            assert not works([*columns[:at], fewer, *columns[at + 1 :]]), f"{dropped} is spare"
+    assert refused(columns) is None
+    for less in fewer(columns):
+        assert refused(less), f"one is spare: {columns} beside {less}"
 
 
+@on_both
 def test_a_wrong_password_is_a_refusal(site, monkeypatch):
     monkeypatch.setenv("META4_URL", site.url("admin").replace(PASSWORD, "wrong"))
     with pytest.raises(RefusedError, match="401") as refused:
@@ -216,6 +260,7 @@ def test_a_wrong_password_is_a_refusal(site, monkeypatch):
     assert "wrong" not in str(refused.value)
 
 
+@on_both
 def test_a_copy_says_no_password(site, capsys):
     name = site.new()
     run("copy", f"{site.url('admin')}/{BASE}", f"{site.url('admin')}/{name}")
@@ -224,6 +269,7 @@ def test_a_copy_says_no_password(site, capsys):
     assert PASSWORD not in said
 
 
+@pytest.mark.parametrize("site", ["elasticsearch"], indirect=True)
 def test_an_api_key_and_a_user_from_the_environment(site, capsys, monkeypatch):
     """And no secret is said, by what works or by what does not."""
     made = site.engine.request("POST", "/_security/api_key", body={"name": site.new()})
