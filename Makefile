@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale clean
+.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -61,6 +61,9 @@ bench-storage: $(STAMP) ## How Elasticsearch best stores vectors and codes (five
 
 bench-scale: $(STAMP) ## How cost grows: 50,000 to 1,000,000 vectors (over an hour)
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-reliability: $(STAMP) ## What faults cost, beside the clients' own helpers (ten minutes)
+	$(BIN)/python -m benchmarks.reliability
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

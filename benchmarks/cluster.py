@@ -164,4 +164,6 @@ def _wait(engine: Engine, n_nodes: int, status: str) -> float:
             continue
         if not answer["timed_out"]:
             return time.monotonic() - started
+        # A copy that could not be made five times is left until somebody asks for it.
+        engine.request("POST", "/_cluster/reroute", params={"retry_failed": "true"})
     raise TimeoutError(f"not {n_nodes} nodes and {status} within {_WITHIN:.0f} s")

@@ -11,6 +11,7 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 MODELS = README.parent / "docs" / "models.md"
 DEPLOY = README.parent / "docs" / "deploy.md"
+RELIABILITY = README.parent / "docs" / "reliability.md"
 MACHINE = "2 cores"
 
 
