@@ -175,9 +175,8 @@ class ModelStore:
         return HashModel(manifest, data)
 
     def _document(self, identity: str) -> dict[str, Any]:
-        answer = self._engine.request("POST", f"/{STORE_INDEX}/_mget", body={"ids": [identity]})
-        (document,) = answer["docs"]
-        if not document.get("found"):
+        (document,) = self._engine.mget(STORE_INDEX, [identity])
+        if not document["found"]:
             raise NotFoundError(f"{identity} is not in the model store of {self._engine.url}")
         source: dict[str, Any] = document["_source"]
         return source

@@ -18,6 +18,8 @@ TIMEOUT = 120
 KEEP_ALIVE = "5m"
 #: Without it a server answers 200 although a shard is away, with what the others have.
 WHOLE = {"allow_partial_search_results": "false"}
+#: Of what is wrong with one document of several; a shard may be away too.
+_STATUS = {"security_exception": 403, "index_not_found_exception": 404}
 
 
 class Engine(ABC):
@@ -156,8 +158,7 @@ class Engine(ABC):
         ]
         for doc in docs:  # the answer is 200 all the same
             if "error" in doc:
-                is_forbidden = doc["error"]["type"] == "security_exception"
-                raise refusal(self.url, 403 if is_forbidden else 503, doc)
+                raise refusal(self.url, _STATUS.get(doc["error"]["type"], 503), doc)
         return docs
 
     def bulk(self, index: str, payload: bytes, params: Json | None = None) -> list[Json]:
