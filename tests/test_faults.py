@@ -14,7 +14,7 @@ from benchmarks.faults import Fault, Proxy
 from conftest import FIELD, OpenSearchServer, connect, on_one_engine, running, word_documents
 from test_cli import meta4
 
-from meta4 import Document, DocumentHasher
+from meta4 import Document, DocumentHasher, Meta4
 from meta4.adapter import sending
 from meta4.adapter.engines import elasticsearch, opensearch
 from meta4.adapter.indexes import create_index
@@ -66,6 +66,19 @@ def test_cut_connections_lose_nothing(
     assert proxy.n_cut >= 5
     assert (report.n_indexed, report.n_refused, report.n_settled) == (N, 0, N)
     assert_all_there(engine, index_name, sample)
+
+
+def test_a_search_that_is_cut_off_is_asked_again(proxy, words):
+    through = type(words.meta4.engine).at(proxy.url)
+    meta4 = Meta4(through)
+    body = {"query": {"meta4_similar": {FIELD: {"id": words.words[3], "k": 5}}}}
+    meta4.plan(index=words.index, body=body)
+    proxy.follow([Fault("up", 30), Fault("down", 30)])
+    proxy.shut()
+    proxy.reopen()
+    assert len(meta4.search(index=words.index, body=body)["hits"]["hits"]) == 5
+    assert proxy.n_cut == 2
+    through.close()
 
 
 def test_answers_that_come_too_late_lose_nothing(

@@ -1,5 +1,6 @@
 """What meta4 asks of a cluster, in the calls that both engines have."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -7,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ...errors import InputError, NotFoundError, RefusedError
+from ...errors import EngineError, InputError, NotFoundError, RefusedError
 from ...mappings.dialect import Dialect
 from .faults import refusal
 
@@ -18,6 +19,8 @@ TIMEOUT = 120
 KEEP_ALIVE = "5m"
 #: Without it a server answers 200 although a shard is away, with what the others have.
 WHOLE = {"allow_partial_search_results": "false"}
+#: Seconds between tries of a question, and after which there is none.
+_PAUSES, _SOON = (0.1, 0.3, 1.0), 5.0
 #: Of what is wrong with one document of several; a shard may be away too.
 _STATUS = {"security_exception": 403, "index_not_found_exception": 404}
 
@@ -116,8 +119,7 @@ class Engine(ABC):
 
     def search(self, index: str, body: Json, params: Json | None = None) -> Json:
         """One `_search`; an answer without one of the shards is an error."""
-        params = {**WHOLE, **(params or {})}
-        answer: Json = self.request("POST", f"/{index}/_search", body=body, params=params)
+        answer: Json = self._ask(f"/{index}/_search", body, {**WHOLE, **(params or {})})
         return answer
 
     def msearch(self, index: str, bodies: Sequence[Json]) -> list[Json]:
@@ -128,7 +130,7 @@ class Engine(ABC):
         """
         header = orjson.dumps({"allow_partial_search_results": False}) + b"\n"
         lines = b"".join(header + orjson.dumps(body) + b"\n" for body in bodies)
-        answer = self.request("POST", f"/{index}/_msearch", body=lines)
+        answer = self._ask(f"/{index}/_msearch", lines)
         for response in answer["responses"]:
             if "error" in response:
                 raise RefusedError(f"{self.url}: {response['error'].get('reason')}")
@@ -139,7 +141,7 @@ class Engine(ABC):
         """Number of documents that match, in one shard if one is named."""
         body = None if query is None else {"query": query}
         params = None if shard is None else {"preference": f"_shards:{shard}"}
-        return int(self.request("POST", f"/{index}/_count", body, params)["count"])
+        return int(self._ask(f"/{index}/_count", body, params)["count"])
 
     def sources(
         self, index: str, ids: Sequence[str], field: str | None = None
@@ -153,13 +155,29 @@ class Engine(ABC):
 
     def mget(self, index: str, ids: Sequence[str], params: Json | None = None) -> list[Json]:
         """Documents by id, in their order; each says whether it was `found`."""
-        docs: list[Json] = self.request("POST", f"/{index}/_mget", {"ids": list(ids)}, params)[
-            "docs"
-        ]
+        docs: list[Json] = self._ask(f"/{index}/_mget", {"ids": list(ids)}, params)["docs"]
         for doc in docs:  # the answer is 200 all the same
             if "error" in doc:
                 raise refusal(self.url, _STATUS.get(doc["error"]["type"], 503), doc)
         return docs
+
+    def _ask(self, path: str, body: Any, params: Json | None = None) -> Any:
+        """A question, asked again where the server failed soon.
+
+        A node that ends between a search's two phases takes along what it found in the first,
+        and the engine looks at no other copy then.
+        """
+        started = time.monotonic()
+        for pause in _PAUSES:
+            try:
+                return self.request("POST", path, body, params)
+            except RefusedError:
+                raise
+            except EngineError:
+                if time.monotonic() - started > _SOON:
+                    raise
+            time.sleep(pause)
+        return self.request("POST", path, body, params)
 
     def bulk(self, index: str, payload: bytes, params: Json | None = None) -> list[Json]:
         """One `_bulk` of NDJSON; the items' results, in order, failed ones too."""

@@ -12,6 +12,8 @@ from ...errors import (
 
 #: Too many requests, or a node, its primary or a proxy's server away.
 _PUSHED_BACK = frozenset({429, 502, 503, 504})
+#: Said with 404 where a node ended, and is back, between a search's two phases.
+_LOST_BETWEEN_PHASES = "No search context found"
 
 
 def unreachable(url: str, *, timed_out: bool) -> UnreachableError:
@@ -50,7 +52,7 @@ def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
     4xx, `EngineError` where the server failed.
     """
     reason = root_cause(info)
-    if status == 404:
+    if status == 404 and not may_pass(status, reason):
         return NotFoundError(f"{url}: {reason}")
     message = f"{url} answered {status}: {reason}{_hint(reason)}"
     if may_pass(status, reason):
@@ -60,7 +62,8 @@ def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
 
 def may_pass(status: int, reason: str) -> bool:
     """Whether the same may be taken later: a full disk answers 429 too, and stays full."""
-    return status in _PUSHED_BACK and not is_read_only(reason)
+    passing = status in _PUSHED_BACK or _LOST_BETWEEN_PHASES in reason
+    return passing and not is_read_only(reason)
 
 
 def root_cause(info: Any) -> str:
