@@ -30,7 +30,7 @@ demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARG
 	@$(BIN)/meta4 demo $(ARGS)
 
 test: $(TRAIN) ## Run the tests against real nodes of both engines (ARGS='-k name')
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 fuzz: $(TRAIN) ## 12,000 hostile documents, clauses, files and command lines (ten minutes)
 	META4_FUZZ=800 $(BIN)/python -m pytest tests/test_fuzz.py $(ARGS)

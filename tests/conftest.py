@@ -1,11 +1,11 @@
 """A real node of each engine for the whole session, real words, an index for each test."""
 
+import functools
 import hashlib
 import os
 import shutil
 import signal
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -39,8 +39,6 @@ SERVERS = {
     "elasticsearch 8": ElasticsearchServer("8.19.13"),
     "elasticsearch bare": ElasticsearchServer("9.2.0"),
 }
-#: Tests of a run that will ask for every server.
-MANY = 300
 KINDS = ("lsh", "itq", "cells")
 SPECS = {
     "lsh": LshSpec(n_bits=96, bits_per_table=6, n_tables=2, seed=3),
@@ -87,25 +85,22 @@ def running(server):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items):
+    """Two processes run the tests, the servers of one engine in each; other files as they come."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        server = given.params.get("node") if given else None
+        item.add_marker(pytest.mark.xdist_group(server or item.path.stem))
+
+
 @pytest.fixture(scope="session")
-def nodes(request):
-    """All servers, each started when a test first asks for it: `nodes("opensearch")`.
+def nodes():
+    """All servers, each started when a test first asks for it: `nodes("opensearch")`."""
+    with ExitStack() as stack:
 
-    In a whole run the others are started meanwhile, one after the other.
-    """
-    with ExitStack() as stack, ThreadPoolExecutor(1) as starting:
-
-        def start(name):
-            return stack.enter_context(running(SERVERS[name]))
-
-        started = {}
-
+        @functools.cache
         def get(name):
-            wanted = [name, *SERVERS] if request.session.testscollected > MANY else [name]
-            for each in wanted:
-                if each not in started:
-                    started[each] = starting.submit(start, each)
-            return started[name].result()
+            return stack.enter_context(running(SERVERS[name]))
 
         yield get
 
