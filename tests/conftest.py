@@ -26,6 +26,8 @@ from meta4.demo import load_sample
 from meta4.ingest.hashing import DocumentHasher
 from meta4.models.specs import CellsSpec, ItqSpec, LshSpec
 
+# Tests read tables; a process of xdist has a terminal's width from the one that started it.
+os.environ.pop("COLUMNS", None)
 FIELD = "embedding"
 # Documents in the order of their file: queries are drawn by it, and so the same in each run.
 sending.MOST_AT_ONCE = 1
@@ -85,6 +87,7 @@ def running(server):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Two processes run the tests, the servers of one engine in each; other files as they come."""
     for item in items:
