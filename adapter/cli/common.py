@@ -35,7 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 URL_VARIABLE = "META4_URL"
 _DEFAULT_URL = "http://127.0.0.1:9200"
 #: Progress and notes; results go to standard output.
-notes = Console(stderr=True)
+notes = Console(stderr=True, soft_wrap=True)
 
 
 def url_option(function: F) -> F:
