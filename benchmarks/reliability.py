@@ -124,7 +124,7 @@ def _cuts() -> Iterator[Fault]:
 def _kill(node: EmbeddedNode) -> None:
     running = status(node.folders.root)
     assert running is not None
-    os.kill(running.pid, signal.SIGKILL)
+    os.killpg(running.pid, signal.SIGKILL)  # Elasticsearch's launcher and its server
     node.stop()
     node.start()
 
