@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingExtraError
+from .bulk import MOST_BYTES
 from .documents import Document, Refusal, put_at, value_at
 
 _ROWS = 1000
+#: Of a line that is too long, in its refusal.
+_SHOWN = 1000
 
 
 def read_documents(
@@ -24,7 +27,7 @@ def read_documents(
     lines of the file `ids` do.
 
     Yields:
-        A `Document`, or a `Refusal` for a line that is no JSON object.
+        A `Document`, or a `Refusal` for a line that is no JSON object, or too long.
 
     Raises:
         InputError: no such file, unknown ending, or as many ids as vectors were expected.
@@ -37,10 +40,22 @@ def read_documents(
         for number, row in enumerate(_parquet_rows(path), start=1):
             yield _document(row, f"{path.name} row {number}", id_field)
     else:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield parse_line(line, f"{path.name} line {number}", id_field)
+        with path.open("rb") as file:
+            for number, line in enumerate(_lines_of(file), start=1):
+                origin = f"{path.name} line {number}"
+                if len(line) > MOST_BYTES:
+                    reason = f"more than {MOST_BYTES:,} bytes, which is what the engines take"
+                    yield Refusal(None, origin, reason, text=_text(line[:_SHOWN]))
+                elif line.strip():
+                    yield parse_line(line, origin, id_field)
+
+
+def _lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """A file's lines, of one that is too long no more than shows that it is."""
+    while line := file.readline(MOST_BYTES + 1):
+        yield line
+        while len(line) > MOST_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MOST_BYTES + 1)
 
 
 def read_embeddings(path: Path, field: str) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.healing import heal_index
 from meta4.adapter.loading import load_documents
 from meta4.errors import EmbeddingError, InputError, RefusedError, UnreachableError
+from meta4.ingest import sources
 from meta4.ingest.documents import Refusal
 from meta4.ingest.sources import read_documents, read_embeddings
 
@@ -34,6 +35,17 @@ def test_the_three_kinds_of_file_give_the_same_documents(tmp_path, vectors):
         assert [d.id for d in documents] == [f"w{i}" for i in range(5)]
         assert np.allclose([d.source[FIELD] for d in documents], vectors[:5])
         assert np.allclose(read_embeddings(tmp_path / name, FIELD), vectors[:5])
+
+
+def test_a_line_that_is_too_long_is_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MOST_BYTES", 40)
+    lines = ['{"_id": "a"}', json.dumps({"x": "y" * 200}), '{"_id": "b"}', "z" * 41, "z" * 120]
+    (tmp_path / "d.ndjson").write_text("\n".join(lines))
+    read = list(read_documents(tmp_path / "d.ndjson", field=FIELD))
+    assert [item.id for item in read] == ["a", None, "b", None, None]
+    assert [item.origin[-1] for item in read] == ["1", "2", "3", "4", "5"]
+    assert "more than 40 bytes" in read[1].reason
+    assert len(read[1].text) == 41
 
 
 def test_bad_files(tmp_path, vectors):
