@@ -207,7 +207,7 @@ def _fill(
     report = CopyReport(LoadReport())
     started = noted_at = time.monotonic()
     for shard, hits in pages_after(source, reached):
-        documents = [Document(hit["_id"], hit["_source"], f"{source}") for hit in hits]
+        documents = [Document.of(hit, str(source)) for hit in hits]
         report.loaded.add(
             load_documents(target.engine, target.index, documents, hasher, advance=advance)
         )
@@ -256,7 +256,9 @@ def _verify(source: Place, target: Place, spec: IndexSpec, report: CopyReport) -
     body = {"size": _COMPARED, "query": drawn}
     parameters = target.engine.vectors_in_source()
     copies = target.engine.search(target.index, body, parameters)["hits"]["hits"]
-    originals = source.engine.sources(source.index, [copy["_id"] for copy in copies])
+    originals = source.engine.sources(
+        source.index, {copy["_id"]: copy.get("_routing") for copy in copies}
+    )
     report.n_compared = len(copies)
     report.differing = [
         copy["_id"]

@@ -129,10 +129,7 @@ def heal_index(engine: Engine, index: str, *, dry_run: bool = False) -> int:
         hits = engine.scan(index, {"query": query, "seq_no_primary_term": True})
     else:
         hits = _stale_hits(engine, index, spec, model)
-    stale = (
-        Document(hit["_id"], hit["_source"], only_if=(hit["_seq_no"], hit["_primary_term"]))
-        for hit in hits
-    )
+    stale = (Document.of(hit, only_if=(hit["_seq_no"], hit["_primary_term"])) for hit in hits)
     report = load_documents(engine, index, stale, DocumentHasher(model, spec))
     if report.refusals:
         first = report.refusals[0]

@@ -175,7 +175,7 @@ class Move:
             n = 0
             noted_at = time.monotonic()
             for shard, hits in pages_after(self._source, self.state.reached):
-                documents = [Document(hit["_id"], hit["_source"]) for hit in hits]
+                documents = [Document.of(hit) for hit in hits]
                 self._load(documents, advance)
                 self.state.reached[shard] = hits[-1]["sort"][0]
                 n += len(hits)
@@ -217,15 +217,15 @@ class Move:
         """What reached the source after the last pass; gives how many there were."""
         n = 0
         for shard, hits in pages_after(self._source, self.state.reached):
-            there = self._there([hit["_id"] for hit in hits])
+            there = self._there({hit["_id"]: hit.get("_routing") for hit in hits})
             newer = self._written_since()
             documents = [
-                Document(hit["_id"], hit["_source"], only_if=there.get(hit["_id"], "absent"))
+                Document.of(hit, only_if=there.get(hit["_id"], "absent"))
                 for hit in hits
                 if hit["_id"] not in newer or self._late.get(hit["_id"]) == there.get(hit["_id"])
             ]
             self._load(documents, lambda _: None)
-            self._late |= self._there([str(document.id) for document in documents])
+            self._late |= self._there({str(d.id): d.routing for d in documents})
             self.state.reached[shard] = hits[-1]["sort"][0]
             n += len(hits)
         self._note()
@@ -236,9 +236,9 @@ class Move:
         pages = pages_after(self._target, self.state.since, source=False)
         return {hit["_id"] for _, hits in pages for hit in hits}
 
-    def _there(self, ids: list[str]) -> dict[str, tuple[int, int]]:
-        """Where the target has these documents: their numbers and terms."""
-        docs = self._engine.mget(self._target.index, ids, {"_source": "false"}) if ids else []
+    def _there(self, routing: dict[str, str | None]) -> dict[str, tuple[int, int]]:
+        """What the target has of these documents: their numbers and terms."""
+        docs = self._engine.mget(self._target.index, routing, {"_source": "false"})
         return {doc["_id"]: (doc["_seq_no"], doc["_primary_term"]) for doc in docs if doc["found"]}
 
     def _drop_missing(self) -> None:
@@ -253,9 +253,7 @@ class Move:
             for _, hits in pages_after(self._target, {}, last=last, source=False):
                 known = ids.get([hit["_id"] for hit in hits])
                 deletions = [
-                    to_deletion(
-                        Document(hit["_id"], {}, only_if=(hit["_seq_no"], hit["_primary_term"]))
-                    )
+                    to_deletion(Document.of(hit, only_if=(hit["_seq_no"], hit["_primary_term"])))
                     for hit in hits
                     if hit["_id"] not in known
                 ]

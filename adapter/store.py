@@ -175,7 +175,7 @@ class ModelStore:
         return HashModel(manifest, data)
 
     def _document(self, identity: str) -> dict[str, Any]:
-        (document,) = self._engine.mget(STORE_INDEX, [identity])
+        (document,) = self._engine.mget(STORE_INDEX, {identity: None})
         if not document["found"]:
             raise NotFoundError(f"{identity} is not in the model store of {self._engine.url}")
         source: dict[str, Any] = document["_source"]

@@ -59,12 +59,15 @@ def to_deletion(document: Document) -> Action:
 
 
 def _header(document: Document) -> dict[str, Any]:
+    where = {"_id": document.id}
+    if document.routing is not None:
+        where["routing"] = document.routing
     if document.only_if is None:
-        return {"index": {"_id": document.id}}
+        return {"index": where}
     if document.only_if == "absent":
-        return {"create": {"_id": document.id}}
+        return {"create": where}
     number, term = document.only_if
-    return {"index": {"_id": document.id, "if_seq_no": number, "if_primary_term": term}}
+    return {"index": {**where, "if_seq_no": number, "if_primary_term": term}}
 
 
 def in_groups(actions: Iterable[Action]) -> Iterator[list[Action]]:

@@ -14,12 +14,24 @@ class Document:
         origin: file and line or row, for messages.
         only_if: write it only while the index has it as it was then (sequence number, primary
             term), or has it not; None in any case.
+        routing: what it lies by, where that is not its id.
     """
 
     id: str | None
     source: dict[str, Any]
     origin: str = ""
     only_if: tuple[int, int] | Literal["absent"] | None = None
+    routing: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        hit: dict[str, Any],
+        origin: str = "",
+        only_if: tuple[int, int] | Literal["absent"] | None = None,
+    ) -> "Document":
+        """A search's hit, to be written again."""
+        return cls(hit["_id"], hit.get("_source", {}), origin, only_if, hit.get("_routing"))
 
 
 @dataclass(frozen=True)

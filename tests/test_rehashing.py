@@ -17,6 +17,7 @@ from meta4 import Document, DocumentHasher, HashModel, Meta4
 from meta4.adapter import moving, rehashing
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.changes import Place
+from meta4.adapter.copying import copy_index
 from meta4.adapter.healing import heal_index
 from meta4.adapter.holding import AT_ONCE, free_settings, writes_held
 from meta4.adapter.indexes import create_index
@@ -271,6 +272,27 @@ def test_an_old_client_s_documents_are_found_and_hashed_again(
     assert heal_index(engine, alias) == 1
     source = engine.sources(alias, ["from an old client"])[0]
     assert source["meta4"][FIELD]["model"] == str(ref)
+
+
+def test_what_lies_by_another_routing_stays_there(engine, alias, other, vectors):
+    """Healed, moved and copied documents are found by their routing, once."""
+    first = behind(engine, alias)
+    for row in range(40):
+        path = f"/{alias}/_doc/routed-{row}"
+        engine.request("PUT", path, {FIELD: vectors[row].tolist()}, {"routing": f"user-{row % 7}"})
+    # As an old client would leave it: without its hash, and nobody's pipeline was asked.
+    stale = {"pipeline": "_none", "routing": "user-3"}
+    engine.request("PUT", f"/{alias}/_doc/routed-3", {FIELD: vectors[3].tolist()}, stale)
+    assert heal_index(engine, alias) == 1
+    ref = ModelStore(engine).push("newer", other)
+    rehash_index(engine, alias, ref, other)
+    copied = f"{alias}-copied"
+    assert copy_index(Place(engine, alias), Place(engine, copied)).differing == []
+    wanted = {f"routed-{row}": f"user-{row % 7}" for row in range(40)}
+    for index in (first, alias, copied):
+        engine.refresh(index)
+        assert engine.count(index) == N + 40
+        assert None not in engine.sources(index, wanted)
 
 
 def test_what_cannot_be_moved(engine, alias, other, shorter, monkeypatch):

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -144,18 +144,38 @@ class Engine(ABC):
         return int(self._ask(f"/{index}/_count", body, params)["count"])
 
     def sources(
-        self, index: str, ids: Sequence[str], field: str | None = None
+        self, index: str, ids: Sequence[str] | Mapping[str, str | None], field: str | None = None
     ) -> list[Json | None]:
-        """`_source` of documents by id, cut down to one field if named; None if not there."""
+        """`_source` of documents by id, cut down to one field if named; None if not there.
+
+        Args:
+            index: where.
+            ids: which; with what each lies by, as `mget` takes it, where that may not be its id.
+            field: a dotted field.
+        """
         only = {} if field is None else {"_source_includes": field}
         params = {**only, **self.vectors_in_source()}
-        return [
-            doc.get("_source") if doc["found"] else None for doc in self.mget(index, ids, params)
-        ]
+        routing = ids if isinstance(ids, Mapping) else dict.fromkeys(ids)
+        docs = {doc["_id"]: doc for doc in self.mget(index, routing, params)}
+        return [docs[name].get("_source") if docs[name]["found"] else None for name in ids]
 
-    def mget(self, index: str, ids: Sequence[str], params: Json | None = None) -> list[Json]:
-        """Documents by id, in their order; each says whether it was `found`."""
-        docs: list[Json] = self._ask(f"/{index}/_mget", {"ids": list(ids)}, params)["docs"]
+    def mget(
+        self, index: str, routing: Mapping[str, str | None], params: Json | None = None
+    ) -> list[Json]:
+        """Documents by id, in their order; each says whether it was `found`.
+
+        Args:
+            index: where.
+            routing: by id, what it lies by; None where that is its id.
+            params: of the request.
+        """
+        if not routing:
+            return []
+        wanted = [
+            {"_id": name} if by is None else {"_id": name, "routing": by}
+            for name, by in routing.items()
+        ]
+        docs: list[Json] = self._ask(f"/{index}/_mget", {"docs": wanted}, params)["docs"]
         for doc in docs:  # the answer is 200 all the same
             if "error" in doc:
                 raise refusal(self.url, _STATUS.get(doc["error"]["type"], 503), doc)
