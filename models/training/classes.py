@@ -31,7 +31,7 @@ def classes_of_labels(labels: Any, n: int) -> NDArray[np.int64]:
     names, classes = np.unique(array.astype(str), return_inverse=True)
     if len(names) < 2:
         raise InputError(
-            f"labels: all {n} vectors are of class {names[0]!r}; triplets need two or more"
+            f"labels: all {n} vectors are of class {str(names[0])!r}; there must be two or more"
         )
     return classes.astype(np.int64)
 
