@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MissingExtraError
-from .specs import AnySpec, BitBucketsSpec, TrainedSpec
+from .specs import BitBucketsSpec, SearchedSpec, TrainedSpec
 
 CSV_FILE, PLOT_FILE = "attempts.csv", "attempts.png"
 COLUMNS = ("kind", "bits", "buckets", "layers", "vectors", "seconds", "looked into %", "fault")
@@ -26,7 +26,7 @@ class Attempt:
         fault: why there is no judgement.
     """
 
-    spec: AnySpec
+    spec: SearchedSpec
     n: int
     seconds: float
     looked_into: float
@@ -50,7 +50,7 @@ class Attempt:
         )
 
 
-def describe(spec: AnySpec) -> str:
+def describe(spec: SearchedSpec) -> str:
     """A candidate in a few words."""
     if isinstance(spec, BitBucketsSpec):
         return f"{spec.kind}, {spec.n_tables} x {spec.bits_per_table} bits"
@@ -135,5 +135,5 @@ def _not_on_all(kind: str, attempts: Sequence[Attempt], chosen: Attempt) -> str:
     return f"{describe(best.spec)}: on {n:,} vectors looks into {best.looked_into:.2%}{against}."
 
 
-def _layers(spec: AnySpec) -> str:
+def _layers(spec: SearchedSpec) -> str:
     return ",".join(map(str, spec.layers)) if isinstance(spec, TrainedSpec) else ""

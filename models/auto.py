@@ -25,7 +25,7 @@ from .embeddings import Embeddings, Progress, as_training_embeddings
 from .judging import documents_looked_into
 from .model import HashModel
 from .probing import default_plan
-from .specs import AnySpec, DtshSpec
+from .specs import DtshSpec, SearchedSpec
 from .training.options import Device, TrainingOptions
 
 _LEAST_VECTORS = 1_000
@@ -193,7 +193,7 @@ class _Search:
         study.optimize(objective, n_trials=_MOST_TRIALS, timeout=limit)
         return sorted(tried, key=lambda attempt: attempt.looked_into)
 
-    def _affordable(self, explored: list[Attempt]) -> Iterator[AnySpec]:
+    def _affordable(self, explored: list[Attempt]) -> Iterator[SearchedSpec]:
         """The best first; after it those near it that are likely to be done in time."""
         for attempt in explored:
             expected = attempt.seconds * (len(self._base) / attempt.n) ** _GROWTH
@@ -203,7 +203,7 @@ class _Search:
                 yield attempt.spec
 
     def _try(
-        self, spec: AnySpec, n: int, n_queries: int, until: float
+        self, spec: SearchedSpec, n: int, n_queries: int, until: float
     ) -> tuple[Attempt, HashModel] | None:
         """Fit on the first n vectors and judge; None where it fails, or time is over before."""
         clock = time.monotonic()

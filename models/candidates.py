@@ -6,7 +6,6 @@ from typing import Any
 
 from .codes import MAX_BITS, MIN_BITS
 from .specs import (
-    AnySpec,
     BitBucketsSpec,
     CellBucketsSpec,
     CellsSpec,
@@ -14,6 +13,7 @@ from .specs import (
     ItqSpec,
     LearnedSpec,
     LshSpec,
+    SearchedSpec,
     TrainedSpec,
 )
 
@@ -61,7 +61,7 @@ class Candidates:
             )
         return choices
 
-    def suggest(self, trial: Any) -> AnySpec:
+    def suggest(self, trial: Any) -> SearchedSpec:
         """Draw one; `trial` is optuna's."""
         kinds = [str(choice["kind"]) for choice in self.first]
         kind = trial.suggest_categorical("kind", kinds)
@@ -89,7 +89,7 @@ class Candidates:
         return max(2, min(wanted, _MOST_CELLS, self.n // 8))
 
 
-def for_part(spec: AnySpec, part: float) -> AnySpec:
+def for_part(spec: SearchedSpec, part: float) -> SearchedSpec:
     """The spec with buckets in proportion to a part of the vectors: as full as with all.
 
     A network sees a part more often than all, or it would learn next to nothing of a small one.

@@ -19,7 +19,7 @@ from .grid import GridWeights
 from .itq import fit_itq
 from .lsh import fit_lsh
 from .network import Layer, Router
-from .probing import Plan, flip_costs
+from .probing import Plan, class_costs, flip_costs
 from .runtime import open_session, run_in_batches
 from .specs import (
     AnySpec,
@@ -27,6 +27,7 @@ from .specs import (
     BitBucketsSpec,
     BucketKind,
     CellBucketsSpec,
+    DashSpec,
     DtshSpec,
     LearnedSpec,
     TrainedSpec,
@@ -54,6 +55,14 @@ class Hashes(NamedTuple):
 
     codes: NDArray[np.uint8]
     buckets: NDArray[np.int64]
+
+
+class _Fitted(NamedTuple):
+    """Possible buckets, those of a document, and the ONNX file."""
+
+    n_buckets: int
+    per_document: int
+    onnx_bytes: bytes
 
 
 class HashModel:
@@ -91,23 +100,23 @@ class HashModel:
         from .linear_graph import linear_hash_to_onnx
 
         data = as_training_embeddings(embeddings)
-        if labels is not None and not isinstance(spec, DtshSpec):
+        if labels is not None and not isinstance(spec, DtshSpec | DashSpec):
             raise InputError(f"a {spec.kind} model learns nothing from labels; leave --labels out")
         if not isinstance(spec, TrainedSpec):
             weights = _FITTERS[spec.kind](data, spec, progress)
-            n_buckets, onnx_bytes = weights.n_buckets, linear_hash_to_onnx(weights)
+            fitted = _Fitted(weights.n_buckets, _per_document(spec), linear_hash_to_onnx(weights))
         else:
-            n_buckets, onnx_bytes = _train(data, spec, labels, options, progress)
+            fitted = _train(data, spec, labels, options, progress)
         manifest = Manifest(
             spec=spec,
             dims=data.shape[1],
-            n_buckets=n_buckets,
-            buckets_per_document=_buckets_per_document(spec),
+            n_buckets=fitted.n_buckets,
+            buckets_per_document=fitted.per_document,
             arithmetic="float64" if spec.is_linear else "float32",
             training=TrainingData(n=len(data), fingerprint=fingerprint(data)),
-            sha256=checksum(onnx_bytes),
+            sha256=checksum(fitted.onnx_bytes),
         )
-        model = cls(manifest, onnx_bytes)
+        model = cls(manifest, fitted.onnx_bytes)
         counts = model.first_bucket_counts(data[:: -(-len(data) // _SAMPLE)])
         training = manifest.training.model_copy(update={"bucket_counts": tuple(counts.tolist())})
         model.manifest = manifest.model_copy(update={"training": training})
@@ -212,6 +221,13 @@ class HashModel:
             shifted = logits - logits.max()
             costs: NDArray[np.float32] = np.log(np.exp(shifted).sum()) - shifted
             return costs
+        if plan == "classes":
+            spec = self.manifest.spec
+            assert isinstance(spec, DashSpec)
+            outputs = ["class_logits", "bucket_margins"]
+            logits, margins = self._session.run(outputs, {"embedding": query[None]})
+            n_tables = self.manifest.buckets_per_document
+            return class_costs(logits[0], margins[0], n_tables, spec.strongest)
         (margins,) = self._session.run(["bucket_margins"], {"embedding": query[None]})
         return flip_costs(margins[0], self.manifest.buckets_per_document, plan)
 
@@ -275,8 +291,8 @@ def _train(
     labels: Any,
     options: TrainingOptions | None,
     progress: Progress,
-) -> tuple[int, bytes]:
-    """Number of buckets and ONNX file of a trained network."""
+) -> "_Fitted":
+    from .classed_graph import classed_hash_to_onnx
     from .network_graph import network_hash_to_onnx, routed_hash_to_onnx
 
     options = options or TrainingOptions()
@@ -284,20 +300,27 @@ def _train(
     check_trainable(data, spec)
     check_resumable(options)
     try:
+        from .training.dash import fit_dash
         from .training.fitting import fit_network, network_hash
         from .training.router import fit_routed_cells
     except ModuleNotFoundError as error:
         purpose = f"training a {spec.kind} model"
         raise MissingExtraError(str(error.name), "train", purpose) from error
+    if isinstance(spec, DashSpec):
+        classed = fit_dash(data, spec, labels, options, progress)
+        return _Fitted(classed.n_buckets, classed.n_tables, classed_hash_to_onnx(classed))
     if isinstance(spec, LearnedSpec):
         weights, router = fit_routed_cells(data, spec, options, progress)
-        return weights.n_buckets, routed_hash_to_onnx(weights, router)
-    network = fit_network(data, spec, labels, options, progress)
-    fitted = network_hash(network, data, spec, progress)
-    return fitted.n_buckets, network_hash_to_onnx(fitted)
+        n_buckets, onnx_bytes = weights.n_buckets, routed_hash_to_onnx(weights, router)
+    else:
+        network = fit_network(data, spec, labels, options, progress)
+        hashing = network_hash(network, data, spec, progress)
+        n_buckets, onnx_bytes = hashing.n_buckets, network_hash_to_onnx(hashing)
+    return _Fitted(n_buckets, _per_document(spec), onnx_bytes)
 
 
-def _buckets_per_document(spec: AnySpec) -> int:
+def _per_document(spec: AnySpec) -> int:
+    """Buckets of a document, of a kind that does not find them out."""
     if isinstance(spec, CellBucketsSpec):
         return 2
     return spec.n_tables if isinstance(spec, BitBucketsSpec) else 1

@@ -93,3 +93,31 @@ class NetworkHash:
     def n_buckets(self) -> int:
         """Possible buckets."""
         return len(self.centroids)
+
+
+@dataclass(frozen=True)
+class ClassedHash:
+    """A code, a class, and the class's own LSH tables, all from networks.
+
+    Attributes:
+        network: of the code.
+        classifier: (dims,) inputs to (n_classes,) logits.
+        encoders: for each class from the input to the (n_tables * bits_per_table,) margins of
+            its tables; all of the same widths.
+        n_tables: of a class.
+    """
+
+    network: Network
+    classifier: tuple[Layer, ...]
+    encoders: tuple[tuple[Layer, ...], ...]
+    n_tables: int
+
+    @property
+    def bits_per_table(self) -> int:
+        """Bits of one table's bucket."""
+        return len(self.encoders[0][-1].bias) // self.n_tables
+
+    @property
+    def n_buckets(self) -> int:
+        """Possible buckets: those of each class, one table's after another's."""
+        return len(self.encoders) * (self.n_tables << self.bits_per_table)

@@ -12,6 +12,7 @@ is within 1e-5 of zero is not defined.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from .grid import GridWeights
@@ -60,16 +61,22 @@ def routed_hash_to_onnx(weights: GridWeights, router: Router) -> bytes:
 
 
 def _margins(graph: OnnxGraph, unit_x: str, network: Network) -> str:
-    centred = graph.add("Sub", [unit_x, graph.const(network.mean)])
-    squares = graph.add("Mul", [centred, centred])
-    norm = graph.add("Sqrt", [graph.add("ReduceSum", [squares, graph.const([1])], keepdims=1)])
-    flow = graph.add("Div", [centred, graph.add("Max", [norm, graph.const(np.float32(_TINY))])])
+    flow = centred_direction(graph, unit_x, network.mean)
     for layer in network.layers:
-        flow = _dense(graph, flow, layer)
+        flow = dense(graph, flow, layer)
     return flow
 
 
-def _dense(graph: OnnxGraph, flow: str, layer: Layer) -> str:
+def centred_direction(graph: OnnxGraph, unit_x: str, mean: NDArray[np.float32]) -> str:
+    """(n, dims) float32 directions about the mean, again of length 1."""
+    centred = graph.add("Sub", [unit_x, graph.const(mean)])
+    squares = graph.add("Mul", [centred, centred])
+    norm = graph.add("Sqrt", [graph.add("ReduceSum", [squares, graph.const([1])], keepdims=1)])
+    return graph.add("Div", [centred, graph.add("Max", [norm, graph.const(np.float32(_TINY))])])
+
+
+def dense(graph: OnnxGraph, flow: str, layer: Layer) -> str:
+    """One dense layer with its activation."""
     weight, bias = graph.const(layer.weight), graph.const(layer.bias)
     flow = graph.add("Gemm", [flow, weight, bias], transB=1)
     if layer.activation == "relu":

@@ -8,12 +8,14 @@
     centroid   by cosine to the bucket's mean vector
     learned    by price: the bucket's documents for each expected neighbour among them, which a
                network predicts
+    classes    as margin, in the tables of the classes that the query activates most strongly, then
+               in those of the others (DAsH, section 3)
 
 More probes never lose a candidate: a larger budget takes a longer prefix of the same order.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .directory import Directory
 from .specs import BucketKind
-from .statistics import table_buckets
 
-Plan = Literal["bitwise", "margin", "centroid", "learned"]
-PLANS: tuple[Plan, ...] = ("bitwise", "margin", "centroid", "learned")
+Plan = Literal["bitwise", "margin", "centroid", "learned", "classes"]
+PLANS: tuple[Plan, ...] = ("bitwise", "margin", "centroid", "learned", "classes")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class Ranking:
 
 def default_plan(bucket_kind: BucketKind) -> Plan:
     """The plan that looks into the fewest documents."""
-    return "learned" if bucket_kind == "routed" else "centroid"
+    own: dict[BucketKind, Plan] = {"routed": "learned", "classes": "classes"}
+    return own.get(bucket_kind, "centroid")
 
 
 def check_plan(plan: Plan, bucket_kind: BucketKind) -> None:
@@ -113,8 +115,20 @@ def check_plan(plan: Plan, bucket_kind: BucketKind) -> None:
 
     Raises:
         InputError: `bitwise` or `margin` with buckets that are not made of bits; `learned` with
-            a model that has not learned where neighbours are.
+            a model that has not learned where neighbours are; `classes` with one without
+            classes, or another with one that has them.
     """
+    if plan == "classes" or bucket_kind == "classes":
+        if plan != "classes":
+            raise InputError(
+                f"plan {plan!r} knows nothing of classes, and the buckets of a 'dash' model are "
+                f"each of a class; use plan 'classes'"
+            )
+        if bucket_kind != "classes":
+            raise InputError(
+                "plan 'classes' begins with a query's strongest classes, and only a 'dash' model "
+                "has classes; use plan 'centroid'"
+            )
     if plan in ("bitwise", "margin") and bucket_kind != "bits":
         raise InputError(
             f"plan {plan!r} flips bits of a bucket, and cells are not made of bits; "
@@ -161,19 +175,54 @@ def flip_costs(
         (n_buckets,) float32, comparable within one query only.
     """
     flips = np.ones_like(margins) if plan == "bitwise" else np.square(margins)
-    tables = flips.reshape(n_tables, -1)
-    own = table_buckets((margins > 0)[None], n_tables)[0] & ((1 << tables.shape[1]) - 1)
-    costs = [_flip_costs(tables[table], int(own[table])) for table in range(n_tables)]
-    return np.concatenate(costs).astype(np.float32)
+    return _flip_costs(margins.reshape(n_tables, -1) > 0, flips.reshape(n_tables, -1)).ravel()
 
 
-def _flip_costs(flips: NDArray[np.float64], own: int) -> NDArray[np.float64]:
-    """Cost of each id of one table: the sum of `flips` over the bits in which it differs."""
-    costs = np.zeros(1)
-    for flip in flips:  # the highest bit first: each turn appends one bit on the right
-        costs = np.stack([costs, costs + flip], axis=1).ravel()
-    by_id: NDArray[np.float64] = costs[np.arange(len(costs)) ^ own]
-    return by_id
+def class_costs(
+    logits: NDArray[np.float32], margins: NDArray[np.float32], n_tables: int, strongest: int
+) -> NDArray[np.float32]:
+    """Cost of each possible bucket of a model with classes, comparable within one query only.
+
+    Those of the strongest classes first, in the order of their squared distances; then those
+    of each of the others, by its activation.
+
+    Args:
+        logits: (n_classes,) of the query.
+        margins: (n_classes, n_tables * bits_per_table) to the boundaries of every class's
+            buckets, in deviations.
+        n_tables: of a class.
+        strongest: classes whose buckets come first.
+
+    Returns:
+        (n_buckets,) float32.
+    """
+    tables = margins.reshape(len(logits) * n_tables, -1)
+    costs = _flip_costs(tables > 0, np.square(tables)).reshape(len(logits), -1)
+    ranks = np.empty(len(logits))
+    ranks[np.argsort(-logits, kind="stable")] = np.arange(len(logits))
+    after = np.maximum(ranks - strongest + 1, 0.0)
+    of_classes = costs + (after * (1.0 + float(costs.max())))[:, None]
+    return np.asarray(of_classes.ravel(), dtype=np.float32)
+
+
+def _flip_costs(bits: NDArray[np.bool_], flips: NDArray[Any]) -> NDArray[np.float32]:
+    """Cost of each id of each table: the sum of `flips` over the bits in which it differs.
+
+    Args:
+        bits: (n_tables, bits_per_table) of the query.
+        flips: of the same shape.
+
+    Returns:
+        (n_tables, 2 ** bits_per_table) float32.
+    """
+    n_tables, n_bits = bits.shape
+    costs = np.zeros((n_tables, 1))
+    for flip in flips.T:  # the highest bit first: each turn appends one bit on the right
+        costs = np.stack([costs, costs + flip[:, None]], axis=2).reshape(n_tables, -1)
+    own = bits.astype(np.int64) @ (1 << np.arange(n_bits - 1, -1, -1))
+    differing = np.bitwise_xor(np.arange(1 << n_bits)[None], own[:, None])
+    by_id = np.take_along_axis(costs, differing, axis=1)
+    return by_id.astype(np.float32)
 
 
 def rank_buckets(

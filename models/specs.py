@@ -10,7 +10,7 @@ from .codes import MAX_BITS, MIN_BITS
 Bits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)]
 #: What buckets are made of decides which plans have a meaning.
-BucketKind = Literal["bits", "cells", "routed"]
+BucketKind = Literal["bits", "cells", "routed", "classes"]
 
 
 class Spec(BaseModel):
@@ -185,8 +185,34 @@ class DtshSpec(CodeNetworkSpec):
         return 1 << self.n_bits
 
 
-AnyTrainedSpec = LearnedSpec | NpHashSpec | CatalyzerSpec | DtshSpec
+class DashSpec(CodeNetworkSpec):
+    """Deep fractal based hashing (DAsH), tuned by the data's correlation fractal dimension.
+
+    A network tells a document's class, the class's autoencoder takes it to the sub-space that
+    the dimension asks for, and there LSH tables fill the buckets.
+    """
+
+    bucket_kind = "classes"
+
+    kind: Literal["dash"] = "dash"
+    #: Widths of the hidden layers of the class network and, mirrored, of the autoencoders.
+    layers: Widths = (128,)
+    epochs: Annotated[float, Field(gt=0)] = 10.0
+    batch: Annotated[int, Field(ge=2)] = 256
+    rate: Annotated[float, Field(gt=0)] = 2e-3
+    #: Neighbours wanted, for which functions and tables are tuned.
+    k: Annotated[int, Field(ge=1)] = 25
+    #: Most strongly activated classes whose buckets a query looks into first.
+    strongest: Annotated[int, Field(ge=1)] = 3
+    #: Hash functions of a table, and tables; None reads them off the fractal dimension.
+    bits_per_table: Annotated[int, Field(ge=1, le=16)] | None = None
+    n_tables: Annotated[int, Field(ge=1, le=128)] | None = None
+
+
+AnyTrainedSpec = LearnedSpec | NpHashSpec | CatalyzerSpec | DtshSpec | DashSpec
+#: What a search among models tries.
+SearchedSpec = LshSpec | ItqSpec | CellsSpec | LearnedSpec | DtshSpec
 AnySpec = Annotated[
-    LshSpec | ItqSpec | CellsSpec | LearnedSpec | NpHashSpec | CatalyzerSpec | DtshSpec,
+    LshSpec | ItqSpec | CellsSpec | LearnedSpec | NpHashSpec | CatalyzerSpec | DtshSpec | DashSpec,
     Field(discriminator="kind"),
 ]

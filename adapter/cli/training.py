@@ -10,6 +10,8 @@ from ...errors import InputError
 from ...ingest.sources import read_training
 from ...models.attempts import COLUMNS, PLOT_FILE, draw_attempts, explain, write_attempts
 from ...models.auto import Aim, find_model
+from ...models.dash_report import PLOT_FILE as DASH_PLOT
+from ...models.dash_report import DashReport
 from ...models.model import HashModel
 from ...models.specs import AnySpec, TrainedSpec
 from ...models.training.options import (
@@ -46,7 +48,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--model",
     "kind",
-    type=click.Choice(["lsh", "itq", "cells", "learned", "nphash", "catalyzer", "dtsh"]),
+    type=click.Choice(["lsh", "itq", "cells", "learned", "nphash", "catalyzer", "dtsh", "dash"]),
     help="Kind of hash model. Default: cells.",
 )
 @click.option(
@@ -61,7 +63,15 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     help="Recall at which --auto counts the documents looked into. Default: 0.95.",
 )
 @click.option(
-    "--k", type=click.IntRange(1), help="Neighbours which that recall is of. Default: 25."
+    "--k",
+    type=click.IntRange(1),
+    help="Neighbours which that recall is of, or which dash is tuned for. Default: 25.",
+)
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="Say what dash measured: dimension, pairs, radius, functions, tables, widths tried.",
 )
 @click.option("--out", type=_FOLDER, required=True, help="Folder for the model.")
 @click.option("--bits", "n_bits", type=int, help="Length of the code. Default: 64; dtsh: 12.")
@@ -69,19 +79,32 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     "--buckets",
     "n_buckets",
     type=int,
-    help="Number of cells (not lsh, itq, dtsh). Default: 4096.",
+    help="Number of cells (not lsh, itq, dtsh, dash). Default: 4096.",
 )
 @click.option(
-    "--table-bits", "bits_per_table", type=int, help="Bits of a bucket (lsh, itq). Default: 12."
+    "--table-bits",
+    "bits_per_table",
+    type=int,
+    help="Bits of a bucket (lsh, itq, dash). Default: 12; dash measures it.",
 )
-@click.option("--tables", "n_tables", type=int, help="Number of tables (lsh, itq). Default: 1.")
+@click.option(
+    "--tables",
+    "n_tables",
+    type=int,
+    help="Number of tables (lsh, itq; of a class: dash). Default: 1; dash measures it.",
+)
+@click.option(
+    "--strongest",
+    type=int,
+    help="Classes that a query looks into before the others (dash). Default: 3.",
+)
 @click.option("--layers", type=_Numbers(int), help="Widths of hidden layers, as in 1024,1024.")
 @click.option("--epochs", type=float, help="Passes over the data; 0.5 is half of it.")
 @click.option("--batch", type=int, help="Vectors in a batch.")
-@click.option("--rate", type=float, help="Highest learning rate. Default: 0.001; dtsh: 0.003.")
+@click.option("--rate", type=float, help="Highest learning rate.")
 @click.option(
     "--labels",
-    help="Field of the classes to learn from (dtsh); for .npy a file, .npy or one a line.",
+    help="Field of the classes to learn from (dtsh, dash); for .npy a file, .npy or one a line.",
 )
 @click.option(
     "--clusters",
@@ -119,6 +142,7 @@ def train_command(
     minutes: float | None,
     recall: float | None,
     k: int | None,
+    explained: bool,
     labels: str | None,
     device: Device,
     resume: bool,
@@ -133,6 +157,8 @@ def train_command(
 
     Example: meta4 train images.ndjson --model dtsh --labels class --bits 7 --out image-model
 
+    Example: meta4 train images.npy --model dash --labels classes.txt --explain --out my-model
+
     Example: meta4 train vectors.npy --auto --minutes 20 --recall 0.95 --out best-model
     """
     given = {key: value for key, value in chosen.items() if value is not None}
@@ -141,6 +167,10 @@ def train_command(
         for key, value in {"minutes": minutes, "recall": recall, "k": k}.items()
         if value is not None
     }
+    if explained and kind != "dash":
+        raise InputError("--explain says what a dash model measured; give --model dash, too")
+    if kind == "dash" and k is not None:
+        given["k"] = aim.pop("k")
     if auto and (kind or given or resume):
         raise InputError(
             "--auto chooses the model and all that belongs to it; leave --model, --resume and "
@@ -160,12 +190,19 @@ def train_command(
     if spec is None:
         _search(data, classes, Aim(seed=seed, device=device, **aim), out, as_json)
     else:
-        _fit(spec, data, classes, TrainingOptions(device, out, resume), out, as_json)
+        _fit(spec, data, classes, TrainingOptions(device, out, resume), explained, as_json)
 
 
 def _fit(
-    spec: AnySpec, data: Any, classes: Any, options: TrainingOptions, out: Path, as_json: bool
+    spec: AnySpec,
+    data: Any,
+    classes: Any,
+    options: TrainingOptions,
+    explained: bool,
+    as_json: bool,
 ) -> None:
+    out = options.folder
+    assert out is not None
     try:
         with stages() as progress:
             model = HashModel.fit(spec, data, progress, labels=classes, options=options)
@@ -175,7 +212,39 @@ def _fit(
         raise
     model.save(out)
     discard_checkpoint(out)
-    show_manifest(model.manifest, as_json, folder=str(out))
+    measured = DashReport.read(out) if explained else None
+    if as_json:
+        content = {"folder": str(out)} | model.manifest.model_dump(mode="json")
+        print_json(content if measured is None else content | {"measured": measured.model_dump()})
+        return
+    if measured is not None:
+        _show_measured(measured, out)
+    show_manifest(model.manifest, as_json=False, folder=str(out))
+
+
+def _show_measured(measured: DashReport, out: Path) -> None:
+    curve = measured.subspace
+    print_table(
+        ["side of a box", "pairs in the same box", ""],
+        [
+            [f"{side:.4g}", f"{pairs:,.0f}", "fitted" if fitted else ""]
+            for side, pairs, fitted in zip(curve.sides, curve.pairs, curve.fitted, strict=True)
+        ],
+    )
+    print_table(
+        ["width tried", "fractal dimension", "error", ""],
+        [
+            [
+                one.width,
+                f"{one.dimension:.2f}",
+                f"{one.error:.3f}",
+                "chosen" if one.width == measured.width else "",
+            ]
+            for one in measured.widths
+        ],
+    )
+    print_table(["measured", ""], measured.rows)
+    click.echo(f"Drawn in {out / DASH_PLOT}.")
 
 
 def _search(data: Any, classes: Any, aim: Aim, out: Path, as_json: bool) -> None:
