@@ -25,7 +25,7 @@ def linear_hash_to_onnx(weights: GridWeights) -> bytes:
     """Serialise `weights` as an ONNX model."""
     graph = OnnxGraph()
     add_linear_hash(graph, weights)
-    return graph.serialise(weights.bucket_rows.shape[1])
+    return graph.serialise((None, weights.bucket_rows.shape[1]))
 
 
 def add_linear_hash(graph: OnnxGraph, weights: GridWeights) -> str:

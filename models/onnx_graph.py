@@ -13,7 +13,7 @@ _OPSET, _IR_VERSION = 18, 9
 class OnnxGraph:
     """Collects nodes and constants, naming what flows between them.
 
-    Its one input is `embedding`, (n, dims) float32 with n free.
+    It has one input, `embedding` where nothing else is said.
     """
 
     def __init__(self) -> None:
@@ -43,10 +43,22 @@ class OnnxGraph:
         self._nodes.append(helper.make_node("Identity", [source], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, element_type, shape))
 
-    def serialise(self, dims: int) -> bytes:
-        """The model's file, checked."""
-        embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, dims])
-        graph = helper.make_graph(self._nodes, "meta4", [embedding], self._outputs, self._constants)
+    def serialise(
+        self,
+        shape: tuple[int | None, ...],
+        *,
+        name: str = "embedding",
+        element_type: int = TensorProto.FLOAT,
+    ) -> bytes:
+        """The model's file, checked.
+
+        Args:
+            shape: of the input, None where it is free.
+            name: of the input.
+            element_type: of the input.
+        """
+        given = helper.make_tensor_value_info(name, element_type, shape)
+        graph = helper.make_graph(self._nodes, "meta4", [given], self._outputs, self._constants)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
         )

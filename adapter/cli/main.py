@@ -12,6 +12,7 @@ from .copying import copy_command
 from .demo import demo_command
 from .doctor import doctor_command
 from .documents import ingest_command
+from .embedding import embed_group
 from .indexes import index_group
 from .models import model_group
 from .moving import alias_command, rehash_command, rollback_command
@@ -31,6 +32,7 @@ def cli() -> None:
 
 for command in (
     node_group,
+    embed_group,
     train_command,
     model_group,
     index_group,
