@@ -201,8 +201,8 @@ def class_costs(
     ranks = np.empty(len(logits))
     ranks[np.argsort(-logits, kind="stable")] = np.arange(len(logits))
     after = np.maximum(ranks - strongest + 1, 0.0)
-    of_classes = costs + (after * (1.0 + float(costs.max())))[:, None]
-    return np.asarray(of_classes.ravel(), dtype=np.float32)
+    costs += (after * (1.0 + float(costs.max())))[:, None].astype(np.float32)
+    return costs.ravel()
 
 
 def _flip_costs(bits: NDArray[np.bool_], flips: NDArray[Any]) -> NDArray[np.float32]:
@@ -215,14 +215,12 @@ def _flip_costs(bits: NDArray[np.bool_], flips: NDArray[Any]) -> NDArray[np.floa
     Returns:
         (n_tables, 2 ** bits_per_table) float32.
     """
-    n_tables, n_bits = bits.shape
-    costs = np.zeros((n_tables, 1))
-    for flip in flips.T:  # the highest bit first: each turn appends one bit on the right
-        costs = np.stack([costs, costs + flip[:, None]], axis=2).reshape(n_tables, -1)
-    own = bits.astype(np.int64) @ (1 << np.arange(n_bits - 1, -1, -1))
-    differing = np.bitwise_xor(np.arange(1 << n_bits)[None], own[:, None])
-    by_id = np.take_along_axis(costs, differing, axis=1)
-    return by_id.astype(np.float32)
+    costs = np.zeros((len(bits), 1), dtype=np.float32)
+    for is_set, flip in zip(bits.T, flips.T.astype(np.float32), strict=True):
+        # The highest bit first: each turn appends one bit on the right, a 0 and a 1.
+        choices = np.stack([np.where(is_set, flip, 0.0), np.where(is_set, 0.0, flip)], axis=1)
+        costs = (costs[:, :, None] + choices[:, None, :]).reshape(len(bits), -1)
+    return np.asarray(costs, dtype=np.float32)
 
 
 def rank_buckets(
