@@ -196,7 +196,7 @@ class DashSpec(CodeNetworkSpec):
 
     kind: Literal["dash"] = "dash"
     #: Widths of the hidden layers of the class network and, mirrored, of the autoencoders.
-    layers: Widths = (128,)
+    layers: Widths = (256,)
     epochs: Annotated[float, Field(gt=0)] = 10.0
     batch: Annotated[int, Field(ge=2)] = 256
     rate: Annotated[float, Field(gt=0)] = 2e-3
