@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability clean
+.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability bench-dash clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -61,6 +61,10 @@ bench-storage: $(STAMP) ## How Elasticsearch best stores vectors and codes (five
 
 bench-scale: $(STAMP) ## How cost grows: 50,000 to 1,000,000 vectors (over an hour)
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-dash: $(TRAIN) ## DAsH, LSH tuned by the fractal dimension, and rivals (twenty minutes)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks.dash
 
 bench-reliability: $(STAMP) ## What faults cost, beside the clients' own helpers (ten minutes)
 	$(BIN)/python -m benchmarks.reliability
