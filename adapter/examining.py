@@ -13,10 +13,13 @@ from ..mappings.spec import IndexSpec
 from ..models.directory import Directory
 from ..models.model import HashModel
 from .catalog import read_directory, read_spec
+from .changes import Place
 from .engines.engine import Engine
 from .evaluating import evaluate_index
 from .gateway import Meta4
 from .healing import count_stale
+from .holding import are_held
+from .moving import state_in
 from .names import check_index
 from .store import ModelStore
 
@@ -84,12 +87,29 @@ def examine_index(
     directory = read_directory(engine, index, spec, None)
     total = engine.count(index)
     return [
+        *_moves(engine, index),
         _documents(engine, index, spec, model, directory, total),
         *_buckets(index, spec, directory),
         _drift(engine, index, spec, model),
         _promise(engine, index, spec, directory, n_queries, progress),
         *_storage(engine, index),
     ]
+
+
+def _moves(engine: Engine, index: str) -> list[Finding]:
+    """Moves to what the name stands for that are not at their end, whether somebody is at it."""
+    findings = []
+    for name, mapping in engine.mappings(index).items():
+        state = state_in(mapping)
+        if state is None or not state.is_under_way:
+            continue
+        held = are_held(Place(engine, name), state.free)
+        wait = ", and writes to it wait" if held else ""
+        found = f"{state.alias} from {state.source} to {name} is under way ({state.phase}){wait}"
+        command = "rollback" if state.back else "rehash"
+        todo = f"if its process has ended, the same meta4 index {command} {state.alias} … goes on"
+        findings.append(Finding("move", "act", found, todo, {"writes_wait": int(held)}))
+    return findings
 
 
 def _documents(

@@ -26,6 +26,11 @@ def free_settings(place: Place) -> Json:
     return {f"index.{name}": _at(settings, name) for name in _CHANGED}
 
 
+def are_held(place: Place, free: Json | None) -> bool:
+    """Whether writes wait; `free` as a move has noted it, None where it holds nothing."""
+    return free is not None and free_settings(place) != free
+
+
 @contextmanager
 def writes_held(place: Place, free: Json) -> Iterator[None]:
     """Let writes of others wait until the end of the context.

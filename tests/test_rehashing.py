@@ -18,6 +18,7 @@ from meta4.adapter import moving, rehashing
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.changes import Place
 from meta4.adapter.copying import copy_index
+from meta4.adapter.examining import examine_index
 from meta4.adapter.healing import heal_index
 from meta4.adapter.holding import AT_ONCE, free_settings, writes_held
 from meta4.adapter.indexes import create_index
@@ -196,13 +197,41 @@ def test_a_move_that_was_cut_off_goes_on(engine, alias, other, sample, monkeypat
             rehash_index(engine, alias, ref, other)
     target = f"{alias}-2"
     assert state_of(engine, target).phase == phase
+    move = examine_index(engine, target, n_queries=10)[0]
+    assert (move.what, move.level, phase in move.found) == ("move", "act", True)
+    assert f"meta4 index rehash {alias}" in move.todo
+    assert move.figures["writes_wait"] == 0  # an end that is seen lets them go on
     engine.request("PUT", f"/{behind(engine, alias)}/_doc/written-late", body={"rank": -1})
     engine.request("DELETE", f"/{alias}/_doc/of")
     report = rehash_index(engine, alias, ref, other)
     assert (report.target, behind(engine, alias)) == (target, target)
+    assert all(finding.what != "move" for finding in examine_index(engine, alias, n_queries=10))
     engine.refresh(alias)
     assert engine.count(alias) == N
     assert engine.sources(alias, ["written-late", "of"]) == [{"rank": -1}, None]
+
+
+def test_writes_that_wait_for_a_move_that_was_killed_are_told(engine, alias, other, monkeypatch):
+    ref = ModelStore(engine).push("newer", other)
+
+    begun = []
+
+    def killed(place, free):
+        begun.append(writes_held(place, free))
+        begun[0].__enter__()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(moving, "writes_held", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rehash_index(engine, alias, ref, other)
+    target = f"{alias}-2"
+    move = examine_index(engine, target, n_queries=10)[0]
+    assert "and writes to it wait" in move.found
+    assert move.figures["writes_wait"] == 1
+    rehash_index(engine, alias, ref, other)
+    assert examine_index(engine, alias, n_queries=10)[0].what != "move"
+    begun[0].__exit__(None, None, None)
 
 
 def test_new_embeddings_of_other_dimensions(
