@@ -48,6 +48,7 @@ def main() -> None:
         details[name] = {method: asdict(measured) for method, measured in found.items()}
         bars += _retrieval_bars(name, found)
         tables.append(_table(f"Fashion-MNIST, {name} ({base.vectors.shape[1]})", found))
+        notes.print(tables[-1])
     path = report.write_results("dash", bars, details)
     sections = {
         "dash-bars": report.bars_table(bars),

@@ -22,8 +22,8 @@ from .data import Labelled
 from .retrieval import Candidates, K, Method, Vectors
 
 OURS = "DAsH"
-#: Documents that a rival may look into, from few to many.
-_EFFORTS = tuple(round(250 * 2 ** (step / 2)) for step in range(16))
+#: Documents that a rival may look into, from as many as are wanted.
+_EFFORTS = tuple(round(K * 2 ** (step / 4)) for step in range(24))
 #: Entries of buckets that DAsH looks into: its tables hold a document about three times in the
 #: nearest of them, and 1,000 documents are wanted.
 _ENTRIES = 4 * K

@@ -54,7 +54,8 @@ def write_results(name: str, bars: list[Bar], details: dict[str, Any]) -> Path:
         "bars": [asdict(bar) for bar in bars],
         "details": details,
     }
-    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    path.write_bytes(orjson.dumps(content, option=option) + b"\n")
     return path
 
 

@@ -92,7 +92,7 @@ class Arena:
                 scores[side] += *precisions(right), n_candidates
         return [
             Measured(1000.0 * seconds / n, *(row / n).tolist())
-            for seconds, row in zip(spent, scores, strict=True)
+            for seconds, row in zip(spent.tolist(), scores, strict=True)
         ]
 
 

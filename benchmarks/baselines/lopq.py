@@ -8,9 +8,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-#: Dimensions kept, cells, and subquantisers of 8 bits. A cell must have enough to train 256
-#: centroids with.
-_KEPT, _CELLS, _PARTS = 128, 16, 16
+#: Dimensions kept, cells, subquantisers, and bits of each: a cell of a few thousand documents has
+#: enough to train 64 centroids with, and not 256.
+_KEPT, _CELLS, _PARTS, _BITS = 128, 16, 32, 6
 _PROBED = 4
 
 
@@ -31,7 +31,9 @@ class Lopq:
         for cell, rows in enumerate(self._members):
             rotation = faiss.OPQMatrix(dims, _PARTS)
             rotation.niter = 10
-            index = faiss.IndexPreTransform(rotation, faiss.IndexPQ(dims, _PARTS, 8))
+            quantiser = faiss.ProductQuantizer(dims, _PARTS, _BITS)
+            rotation.pq = quantiser  # else it takes 8 bits for the rotation's training
+            index = faiss.IndexPreTransform(rotation, faiss.IndexPQ(dims, _PARTS, _BITS))
             residuals = x[rows] - self._centroids[cell]
             index.train(residuals)
             index.add(residuals)

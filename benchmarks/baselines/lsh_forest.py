@@ -30,4 +30,4 @@ class LshForest:
 
     def _values(self, x: NDArray[np.float32]) -> list[MinHash]:
         signs = (x @ self._projections > 0).astype(np.uint64)
-        return [MinHash(num_perm=len(row), hashvalues=row) for row in signs]
+        return [MinHash(num_perm=len(row), hashvalues=row, scheme="legacy") for row in signs]

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 #: A vector's set: the dimensions in which it is largest.
 _LARGEST = 64
-_PERMUTATIONS, _THRESHOLD = 128, 0.5
+_PERMUTATIONS, _THRESHOLD = 128, 0.3
 
 
 class MinHashTables:
