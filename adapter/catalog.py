@@ -10,6 +10,7 @@ import orjson
 
 from ..errors import ConflictError, NotFoundError
 from ..mappings.spec import IndexSpec
+from ..mappings.texts import TextSpec
 from ..models.directory import Directory
 from ..models.model import HashModel
 from .engines.engine import Engine
@@ -22,6 +23,7 @@ FRESH_FOR = 30.0
 _FILTERS_KEPT = 256
 #: Buckets asked for at once: an engine answers at most 65,535 by default.
 _PAGE = 32_768
+_DIFFERENT = "{!r} names indexes with different specs; search them one by one"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Catalog:
         self._indexes: dict[str, tuple[float, HashedIndex]] = {}
         self._filtered: OrderedDict[tuple[str, bytes], tuple[float, Directory]] = OrderedDict()
         self._models: dict[str, HashModel] = {}
+        self._texts: dict[str, tuple[float, TextSpec | None]] = {}
 
     def get(self, index: str) -> HashedIndex:
         """The index, at most `fresh_for` seconds old.
@@ -68,6 +71,22 @@ class Catalog:
         entry = HashedIndex(index, concrete, spec, model, directory)
         self._indexes[index] = (read_at, entry)
         return entry
+
+    def texts(self, index: str) -> TextSpec | None:
+        """The spec of an index of texts, as fresh; None where it holds vectors.
+
+        Raises:
+            NotFoundError: no such index, or not a hashed one.
+            ConflictError: a pattern whose indexes have different specs.
+        """
+        known = self._indexes.get(index)
+        if known is not None and time.monotonic() - known[0] < self._fresh_for:
+            return None
+        cached = self._texts.get(index)
+        if cached is None or time.monotonic() - cached[0] >= self._fresh_for:
+            cached = time.monotonic(), read_text_spec(self._engine, index)
+            self._texts[index] = cached
+        return cached[1]
 
     def hashing(self, index: str) -> tuple[IndexSpec, HashModel]:
         """What a writer takes, who may not be allowed to search; raises as `get` does."""
@@ -99,6 +118,7 @@ class Catalog:
     def forget(self, index: str) -> None:
         """Read the index anew at the next request."""
         self._indexes.pop(index, None)
+        self._texts.pop(index, None)
         for key in [key for key in self._filtered if key[0] == index]:
             del self._filtered[key]
 
@@ -115,6 +135,19 @@ class Catalog:
         return self._models[sha256]
 
 
+def read_text_spec(engine: Engine, index: str) -> TextSpec | None:
+    """The spec in the mapping of an index of texts; None where its hashed field holds vectors.
+
+    Raises:
+        NotFoundError: no such index, or not a hashed one.
+        ConflictError: an alias or pattern over indexes with different specs.
+    """
+    specs = [TextSpec.from_mapping(mapping, name) for name, mapping in _mappings(engine, index)]
+    if any(spec != specs[0] for spec in specs):
+        raise ConflictError(_DIFFERENT.format(index))
+    return specs[0]
+
+
 def read_spec(engine: Engine, index: str) -> IndexSpec:
     """The spec in an index's mapping.
 
@@ -127,17 +160,23 @@ def read_spec(engine: Engine, index: str) -> IndexSpec:
 
 def read_specs(engine: Engine, index: str) -> tuple[frozenset[str], IndexSpec]:
     """The indexes that a name stands for, and their one spec; raises as `read_spec` does."""
+    mappings = _mappings(engine, index)
+    specs = [IndexSpec.from_mapping(mapping, name) for name, mapping in mappings]
+    if any(spec != specs[0] for spec in specs):
+        raise ConflictError(_DIFFERENT.format(index))
+    return frozenset(name for name, _ in mappings), specs[0]
+
+
+def _mappings(engine: Engine, index: str) -> list[tuple[str, dict[str, Any]]]:
+    """Those that a name or pattern stands for, one at least."""
     check_index(index, pattern=True)
     try:
         mappings = engine.mappings(index)
     except NotFoundError as error:
         raise NotFoundError(f"index {index!r} does not exist; see: meta4 index list") from error
-    specs = [IndexSpec.from_mapping(mapping, name) for name, mapping in mappings.items()]
-    if not specs:
+    if not mappings:
         raise NotFoundError(f"no index matches {index!r}; see: meta4 index list")
-    if any(spec != specs[0] for spec in specs):
-        raise ConflictError(f"{index!r} names indexes with different specs; search them one by one")
-    return frozenset(mappings), specs[0]
+    return list(mappings.items())
 
 
 def read_directory(

@@ -33,17 +33,18 @@ Recall = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class Operand(BaseModel):
-    """A vector, or the id of a document that has one."""
+    """A vector, or the id of a document that has one; of a field of texts a text, or an id."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: str | None = None
     vector: list[float] | None = None
+    text: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "Operand":
-        if (self.id is None) == (self.vector is None):
-            raise ValueError("give either 'id' or 'vector'")
+    def _one_of_them(self) -> "Operand":
+        if sum(value is not None for value in (self.id, self.vector, self.text)) != 1:
+            raise ValueError("give either 'id' or 'vector', or 'text' for a field of texts")
         return self
 
 

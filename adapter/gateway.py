@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from ..errors import ClauseError, EmbeddingError, EngineError, NotFoundError
 from ..ingest.documents import Document, value_at
-from ..ingest.hashing import DocumentHasher
+from ..ingest.hashing import DocumentHasher, Hasher
+from ..ingest.shingling import TextHasher
+from ..mappings.texts import TextSpec
 from ..models.embeddings import as_embedding
 from .catalog import FRESH_FOR, Catalog, HashedIndex
 from .clauses import AnalogyClause, Operand, Site, contains_clause, find_sites, number_in
@@ -18,6 +20,7 @@ from .engines.connecting import Client, connect, engine_of
 from .engines.engine import Engine
 from .explanation import explain_body
 from .loading import LoadReport, load_documents
+from .near_duplicates import explain_texts, rewrite_texts
 from .planning import RequestPlan, plan_request
 from .rewriter import AGGREGATIONS, PlannedSite, is_sole_scorer, query_vector, rewrite_body
 
@@ -82,6 +85,9 @@ class Meta4:
         return self._search(index, body)
 
     def _search(self, index: str, body: Mapping[str, Any]) -> Body:
+        texts = self._texts(index, body)
+        if texts is not None:
+            return self._search_texts(index, body, texts)
         rewritten, planned = self.plan(index=index, body=body)
         if AGGREGATIONS & set(body) and is_sole_scorer(body["query"], planned):
             return self._search_aggregated(index, body, rewritten, planned[0])
@@ -90,7 +96,15 @@ class Meta4:
             self._check_unmoved(index)
             rewritten, _ = self.plan(index=index, body=body, exact=True)
             answer = self._ask(index, rewritten, planned)
-        return _without_our_sort(answer, body, planned)
+        return _without_our_sort(answer, body) if planned else answer
+
+    def _texts(self, index: str, body: Mapping[str, Any]) -> TextSpec | None:
+        """The spec of an index of texts that a clause is to be asked of."""
+        return self.catalog.texts(index) if contains_clause(body.get("query")) else None
+
+    def _search_texts(self, index: str, body: Mapping[str, Any], texts: TextSpec) -> Body:
+        rewritten, _ = rewrite_texts(self.engine, index, texts, body)
+        return _without_our_sort(self.engine.search(index, rewritten), body)
 
     def _ask(self, index: str, rewritten: Body, planned: Sequence[PlannedSite]) -> Body:
         """Send it, and see that the answer is of the index that it was planned for."""
@@ -127,7 +141,7 @@ class Meta4:
             hits = nearest()
         kth_score = float(hits[-1]["_score"]) if hits else 0.0
         rewritten["min_score"] = max(kth_score, number_in(body, "min_score", 0.0))
-        return _without_our_sort(self.engine.search(index, rewritten), body, [one])
+        return _without_our_sort(self.engine.search(index, rewritten), body)
 
     def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """The body that `search` would send, for those who send it themselves.
@@ -135,6 +149,9 @@ class Meta4:
         What takes more than one request is left to them: a short page is not widened, and
         aggregations see what the engine's query matches (k documents of every segment).
         """
+        texts = self._texts(index, body)
+        if texts is not None:
+            return rewrite_texts(self.engine, index, texts, body)[0]
         return self.plan(index=index, body=body)[0]
 
     def load(self, *, index: str, documents: Iterable[Document]) -> LoadReport:
@@ -163,12 +180,18 @@ class Meta4:
                 action: Body = {"_index": index, "_source": document.source}
                 yield action if document.id is None else action | {"_id": document.id}
 
-    def _hasher(self, index: str) -> DocumentHasher:
+    def _hasher(self, index: str) -> Hasher:
+        texts = self.catalog.texts(index)
+        if texts is not None:
+            return TextHasher(texts)
         spec, model = self.catalog.hashing(index)
         return DocumentHasher(model, spec)
 
     def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """What `search` would do and why: see `adapter.explanation.explain_body`."""
+        texts = self._texts(index, body)
+        if texts is not None:
+            return explain_texts(self.engine, index, texts, body)
         rewritten, planned = self.plan(index=index, body=body)
         if not planned:
             raise ClauseError("nothing to explain: the query has no meta4 clause")
@@ -227,6 +250,11 @@ class Meta4:
             found = dict(zip(ids, self.engine.sources(known.name, ids, spec.field), strict=True))
 
         def vector(operand: Operand) -> NDArray[np.float32]:
+            if operand.text is not None:
+                raise ClauseError(
+                    f"field {spec.field!r} of index {known.name!r} holds vectors; ask with 'id' or "
+                    f"'vector'"
+                )
             if operand.id is None:
                 # Validated to be floats already: an array is checked without a loop over them.
                 numbers = np.asarray(operand.vector, dtype=np.float64)
@@ -257,9 +285,9 @@ def _may_widen(planned: Sequence[PlannedSite]) -> bool:
     return any(one.plan.probes is not None for one in planned)
 
 
-def _without_our_sort(answer: Body, body: Mapping[str, Any], planned: list[PlannedSite]) -> Body:
+def _without_our_sort(answer: Body, body: Mapping[str, Any]) -> Body:
     """The hits without the sort values that only our own sort put there."""
-    if planned and "sort" not in body:
+    if "sort" not in body:
         for hit in answer["hits"]["hits"]:
             hit.pop("sort", None)
     return answer

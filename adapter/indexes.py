@@ -9,12 +9,14 @@ from ..ingest.pipeline import check_pipeline_fits, pipeline_body
 from ..mappings.dialect import merged
 from ..mappings.fields import ROOT, HashedField
 from ..mappings.spec import Hashing, IndexSpec, ModelRef, Strategy
+from ..mappings.texts import TextSpec
 from ..models.model import HashModel
 from ..models.probing import Plan, check_plan, default_plan
-from .catalog import read_directory, read_spec
+from .catalog import read_directory, read_spec, read_text_spec
 from .changes import Place
 from .engines.engine import Engine
 from .names import check_index
+from .near_duplicates import show_text_index
 
 Json = dict[str, Any]
 
@@ -188,9 +190,12 @@ def drop_index(engine: Engine, index: str) -> None:
     Raises:
         NotFoundError: no such index, or not one of ours.
     """
-    read_spec(engine, check_index(index))
+    is_of_texts = read_text_spec(engine, check_index(index)) is not None
+    if not is_of_texts:
+        read_spec(engine, index)
     engine.delete_index(index)
-    engine.delete_pipeline(pipeline_name(index))
+    if not is_of_texts:
+        engine.delete_pipeline(pipeline_name(index))
 
 
 def list_indexes(engine: Engine) -> list[Json]:
@@ -198,8 +203,13 @@ def list_indexes(engine: Engine) -> list[Json]:
     entries = []
     for name, mapping in sorted(engine.mappings("*").items()):
         if ROOT in mapping.get("_meta", {}):
-            spec = IndexSpec.from_mapping(mapping, name)
-            entries.append(_summary(name, spec) | {"documents": engine.count(name)})
+            texts = TextSpec.from_mapping(mapping, name)
+            summary = (
+                _summary(name, IndexSpec.from_mapping(mapping, name))
+                if texts is None
+                else _text_summary(name, texts)
+            )
+            entries.append(summary | {"documents": engine.count(name)})
     return entries
 
 
@@ -209,6 +219,9 @@ def show_index(engine: Engine, index: str) -> Json:
     Raises:
         NotFoundError: no such index, or not one of ours.
     """
+    texts = read_text_spec(engine, index)
+    if texts is not None:
+        return show_text_index(engine, index, texts)
     spec = read_spec(engine, index)
     directory = read_directory(engine, index, spec, None)
     total = engine.count(index)
@@ -241,6 +254,18 @@ def _summary(name: str, spec: IndexSpec) -> Json:
         "plan": spec.plan,
         "hashing": spec.hashing,
         "tuned": spec.calibration is not None,
+    }
+
+
+def _text_summary(name: str, spec: TextSpec) -> Json:
+    """The columns of `meta4 index list` for an index of texts."""
+    return {
+        "index": name,
+        "field": spec.field,
+        "model": str(spec.minhash),
+        "strategy": "jaccard",
+        "plan": None,
+        "tuned": None,
     }
 
 

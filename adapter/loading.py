@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from ..ingest.bulk import MAX_BYTES, Action, give_id, to_action
 from ..ingest.documents import Document, Refusal
-from ..ingest.hashing import DocumentHasher
+from ..ingest.hashing import Hasher
 from ..ingest.id_table import IdTable
 from .engines.engine import Engine
 from .names import check_index
@@ -76,7 +76,7 @@ def load_documents(
     engine: Engine,
     index: str,
     documents: Iterable[Document | Refusal],
-    hasher: DocumentHasher | None,
+    hasher: Hasher | None,
     *,
     n_settled: int = 0,
     params: Mapping[str, str] = MappingProxyType({}),
@@ -151,7 +151,7 @@ def load_documents(
 def _prepare(
     batch: list[Document | Refusal],
     seen: IdTable,
-    hasher: DocumentHasher | None,
+    hasher: Hasher | None,
     sender: BulkSender,
     sizes: "_Sizes",
 ) -> _Batch:

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import ConflictError, EngineError
 from ..ingest.bulk import to_deletion
 from ..ingest.documents import Document
-from ..ingest.hashing import DocumentHasher
+from ..ingest.hashing import Hasher
 from ..ingest.id_table import IdTable
 from .changes import Place, Reached, count_after, count_upto, pages_after, processed_by, settings_of
 from .engines.engine import Engine
@@ -86,7 +86,7 @@ class Move:
         alias: str,
         source: str,
         target: str,
-        hasher: DocumentHasher,
+        hasher: Hasher,
         *,
         change: Callable[[list[Document]], None] = lambda _: None,
         reached: Reached | None = None,

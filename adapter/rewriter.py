@@ -84,10 +84,7 @@ def rewrite_body(
     Raises:
         ClauseError: `from` or `size` is no number, or an analogy has no direction.
     """
-    rewritten = {key: value for key, value in body.items() if key != "query"}
-    k = max(one.site.clause.k for one in planned)
-    start = number_in(body, "from", 0)
-    rewritten["size"] = max(0, min(number_in(body, "size", k), k - start))
+    rewritten = _paged(body, [one.site for one in planned])
     query = body["query"]
     alone = is_sole_scorer(query, planned)
     if alone and spec.strategy == "hamming" and not _ONE_PHASE & set(rewritten):
@@ -99,10 +96,28 @@ def rewrite_body(
         query = _replace(query, one.site.path, _scored(one, spec, model, dialect, margin))
     if alone:
         query = _lift(query, planned[0].site.path)
-    rewritten["query"] = query
-    if not {"sort", "rescore"} & set(rewritten):
-        rewritten["sort"] = SORT
-    return rewritten
+    return _sorted(rewritten | {"query": query})
+
+
+def with_queries(body: Mapping[str, Any], sites: Sequence[Site], queries: Sequence[Body]) -> Body:
+    """Put a query in the place of each clause; pages and order as `rewrite_body` has them."""
+    query = body["query"]
+    for site, new in zip(sites, queries, strict=True):
+        query = _replace(query, site.path, new)
+    return _sorted(_paged(body, sites) | {"query": query})
+
+
+def _paged(body: Mapping[str, Any], sites: Sequence[Site]) -> Body:
+    """The body without its query, and with a page that ends at k."""
+    rest = {key: value for key, value in body.items() if key != "query"}
+    k = max(site.clause.k for site in sites)
+    start = number_in(body, "from", 0)
+    return rest | {"size": max(0, min(number_in(body, "size", k), k - start))}
+
+
+def _sorted(body: Body) -> Body:
+    """With equal scores in the order of `_seq_no`, where the body has no order of its own."""
+    return body if {"sort", "rescore"} & set(body) else body | {"sort": SORT}
 
 
 def searched_within(one: PlannedSite, spec: IndexSpec, model: HashModel) -> Body | None:

@@ -1,7 +1,7 @@
 """Hashing documents in batches: the client side of what the ingest pipeline does."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,6 +26,14 @@ class HashedBatch(NamedTuple):
     documents: list[Document]
     refusals: list[Refusal]
     n_without_vector: int
+
+
+class Hasher(Protocol):
+    """What hashes documents on their way in."""
+
+    def hash(self, documents: Iterable[Document]) -> HashedBatch:
+        """Hash a batch; the documents' sources are changed in place."""
+        ...
 
 
 class DocumentHasher:

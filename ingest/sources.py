@@ -113,6 +113,29 @@ def read_training(
     return np.stack(rows), None if labels is None else np.asarray(classes)
 
 
+def read_texts(path: Path, field: str) -> Iterator[tuple[str, str]]:
+    """Where each text of a file stands, and the text; documents without it are passed over.
+
+    Raises:
+        InputError: no such file, no text at all, or something else in the field.
+    """
+    n = 0
+    for document in read_documents(path, field=field):
+        if isinstance(document, Refusal):
+            raise InputError(f"{document.origin}: {document.reason}")
+        text = value_at(document.source, field)
+        if text is None:
+            continue
+        if not isinstance(text, str):
+            raise InputError(
+                f"{document.origin}: {field}: expected a text, got {type(text).__name__}"
+            )
+        n += 1
+        yield document.origin, text
+    if not n:
+        raise InputError(f"{path}: no document has a field {field!r}; name another with --field")
+
+
 def _row(values: Any) -> NDArray[np.float32] | None:
     try:
         row = np.asarray(values)

@@ -106,7 +106,7 @@ class Dialect(ABC):
                 **spec.code_storage.mapping(spec.n_bits),
             },
         }
-        properties = merged(_nested(spec.field, self.vector(spec)), _nested(fields.root, hashes))
+        properties = merged(nested(spec.field, self.vector(spec)), nested(fields.root, hashes))
         return {
             "settings": {"index": settings},
             "mappings": {"_meta": spec.to_meta(), "properties": properties},
@@ -152,10 +152,10 @@ def _script_score(within: Body | None, needs: str, source: str, params: dict[str
     }
 
 
-def _nested(path: str, leaf: Body) -> Body:
+def nested(path: str, leaf: Body) -> Body:
     """Mapping properties for a dotted path."""
     head, _, rest = path.partition(".")
-    return {head: {"properties": _nested(rest, leaf)}} if rest else {head: leaf}
+    return {head: {"properties": nested(rest, leaf)}} if rest else {head: leaf}
 
 
 def merged(one: Body, other: Body) -> Body:

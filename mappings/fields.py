@@ -38,6 +38,11 @@ class HashedField:
         return f"{self.root}.bucket"
 
     @property
+    def shingle(self) -> str:
+        """Longs with the shingles of a text."""
+        return f"{self.root}.shingle"
+
+    @property
     def model(self) -> str:
         """Keyword with the `name@version` that hashed the document."""
         return f"{self.root}.model"

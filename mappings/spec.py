@@ -1,6 +1,6 @@
 """What a hashed index is, as its mapping's `_meta.meta4` keeps it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -73,16 +73,48 @@ class IndexSpec(BaseModel):
             NotFoundError: the index is not one of ours.
             ConflictError: `_meta.meta4` was written by a version this one cannot read.
         """
-        raw = mapping.get("_meta", {}).get(ROOT)
-        if raw is None:
-            raise NotFoundError(
-                f"index {index!r} has no hashed field (its mapping has no _meta.{ROOT}); "
-                f"create one with: meta4 index create NAME --model REF --field FIELD"
-            )
-        try:
-            return cls.model_validate(raw)
-        except ValidationError as error:
+        raw = raw_spec(mapping, index)
+        if is_text_spec(raw):
             raise ConflictError(
-                f"index {index!r}: _meta.{ROOT} is not what this version writes "
-                f"({error.errors()[0]['msg']}); use the version of meta4 that made the index"
-            ) from error
+                f"index {index!r} holds texts hashed by minhash, and this is for vectors; texts "
+                f"are loaded with meta4 ingest and searched with meta4 similar"
+            )
+        return parsed(cls, raw, index)
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def raw_spec(mapping: dict[str, Any], index: str) -> dict[str, Any]:
+    """What a mapping's `_meta` has of ours.
+
+    Raises:
+        NotFoundError: the index is not one of ours.
+    """
+    raw: dict[str, Any] | None = mapping.get("_meta", {}).get(ROOT)
+    if raw is None:
+        raise NotFoundError(
+            f"index {index!r} has no hashed field (its mapping has no _meta.{ROOT}); "
+            f"create one with: meta4 index create NAME --model REF --field FIELD"
+        )
+    return raw
+
+
+def is_text_spec(raw: dict[str, Any]) -> bool:
+    """Whether it is of a text field; see `meta4.mappings.texts`."""
+    return "minhash" in raw
+
+
+def parsed(kind: type[T], raw: dict[str, Any], index: str) -> T:
+    """The spec in `_meta`.
+
+    Raises:
+        ConflictError: it was written by a version this one cannot read.
+    """
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ConflictError(
+            f"index {index!r}: _meta.{ROOT} is not what this version writes "
+            f"({error.errors()[0]['msg']}); use the version of meta4 that made the index"
+        ) from error

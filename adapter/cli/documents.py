@@ -11,7 +11,8 @@ from ...errors import EngineError, InputError
 from ...ingest.checkpoint import Checkpoint
 from ...ingest.dead_letters import DeadLetters, read_dead_letters
 from ...ingest.documents import Document, Refusal
-from ...ingest.hashing import DocumentHasher
+from ...ingest.hashing import DocumentHasher, Hasher
+from ...ingest.shingling import TextHasher
 from ...ingest.sources import count_rows, read_documents
 from ..catalog import Catalog
 from ..engines.engine import Engine
@@ -20,6 +21,7 @@ from .common import counting, engine_at, json_option, notes, print_json, url_opt
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SHOWN = 20
+_NO_PIPELINE = "index {!r} has no pipeline; leave out --hash server"
 
 
 @click.command("ingest")
@@ -80,10 +82,7 @@ def ingest_command(
             "--id-field, --checkpoint and --dead-letters"
         )
     engine = engine_at(url)
-    spec, model = Catalog(engine).hashing(index)
-    if where == "server" and spec.hashing != "server":
-        raise InputError(f"index {index!r} has no pipeline; leave out --hash server")
-    hasher = DocumentHasher(model, spec) if where == "client" else None
+    field, hasher = _hasher(engine, index, where)
     if replay:
         report, letters = _replay(engine, index, files, hasher)
     else:
@@ -96,7 +95,7 @@ def ingest_command(
 
         def documents() -> Iterator[Document | Refusal]:
             for path in files:
-                yield from read_documents(path, field=spec.field, id_field=id_field, ids=ids)
+                yield from read_documents(path, field=field, id_field=id_field, ids=ids)
 
         sizes = [count_rows(path) for path in files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -108,6 +107,20 @@ def ingest_command(
         _show(report, index, letters)
     if report.n_refused:
         raise click.exceptions.Exit(2)
+
+
+def _hasher(engine: Engine, index: str, where: str) -> tuple[str, Hasher | None]:
+    """The hashed field, and what hashes it here, if anything does."""
+    catalog = Catalog(engine)
+    texts = catalog.texts(index)
+    if texts is not None:
+        if where == "server":
+            raise InputError(_NO_PIPELINE.format(index))
+        return texts.field, TextHasher(texts)
+    spec, model = catalog.hashing(index)
+    if where == "server" and spec.hashing != "server":
+        raise InputError(_NO_PIPELINE.format(index))
+    return spec.field, DocumentHasher(model, spec) if where == "client" else None
 
 
 def _identity(engine: Engine, index: str, files: tuple[Path, ...]) -> dict[str, Any]:
@@ -130,7 +143,7 @@ def _load(
     engine: Engine,
     index: str,
     documents: Iterator[Document | Refusal],
-    hasher: DocumentHasher | None,
+    hasher: Hasher | None,
     letters: DeadLetters,
     checkpoint: Checkpoint | None,
     total: int | None,
@@ -175,7 +188,7 @@ def _way_on(checkpoint: Checkpoint | None) -> str:
 
 
 def _replay(
-    engine: Engine, index: str, files: tuple[Path, ...], hasher: DocumentHasher | None
+    engine: Engine, index: str, files: tuple[Path, ...], hasher: Hasher | None
 ) -> tuple[LoadReport, DeadLetters]:
     """Send refused documents again; each file keeps those that are refused still."""
     whole = LoadReport()

@@ -6,8 +6,11 @@ from typing import Any, get_args
 import click
 
 from ...mappings.spec import STRATEGIES, Hashing, Strategy
+from ...mappings.texts import TextSpec
+from ...models.minhash import load_minhash
 from ...models.probing import PLANS, Plan
 from .. import healing, indexes, tuning
+from ..near_duplicates import create_text_index
 from ..store import ModelStore, resolve_reference
 from .common import (
     counting,
@@ -33,7 +36,7 @@ def index_group() -> None:
 @click.option(
     "--model", "reference", required=True, help="A model's folder, or NAME[@VERSION] in the store."
 )
-@click.option("--field", default="embedding", show_default=True, help="The vector field.")
+@click.option("--field", help="The hashed field. Default: embedding, or text for a minhash model.")
 @click.option(
     "--strategy",
     type=click.Choice(STRATEGIES),
@@ -44,7 +47,8 @@ def index_group() -> None:
 @click.option(
     "--plan",
     type=click.Choice(PLANS),
-    help="Order of the buckets. Default: learned for a learned model, else centroid.",
+    help="Order of the buckets. Default: learned for a learned model, classes for dash, else "
+    "centroid.",
 )
 @click.option(
     "--hashing",
@@ -60,7 +64,7 @@ def index_group() -> None:
 def create_command(
     name: str,
     reference: str,
-    field: str,
+    field: str | None,
     strategy: Strategy,
     plan: Plan | None,
     hashing: Hashing,
@@ -69,7 +73,7 @@ def create_command(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Create the index NAME with a hashed vector field.
+    """Create the index NAME with a hashed field of vectors, or of texts with a minhash model.
 
     With --hashing server an ingest pipeline hashes whatever any client sends; with client,
     'meta4 ingest' or your own code does. The same command again changes nothing.
@@ -77,12 +81,21 @@ def create_command(
     Example: meta4 index create words --model words-model --field embedding
     """
     engine = engine_at(url)
+    minhash = load_minhash(Path(reference))
+    if minhash is not None:
+        texts = TextSpec(field=field or "text", minhash=minhash)
+        create_text_index(engine, name, texts, shards=shards, replicas=replicas)
+        if as_json:
+            print_json({"index": name, **texts.model_dump(mode="json")})
+        else:
+            click.echo(f"{name}: texts of field {texts.field}, {minhash}, hashing by client")
+        return
     engine.check_usable(scripts=indexes.needs_scripts(strategy, hashing))
     ref, model = resolve_reference(ModelStore(engine), reference)
     spec = indexes.create_index(
         engine,
         name,
-        field=field,
+        field=field or "embedding",
         ref=ref,
         model=model,
         strategy=strategy,
@@ -123,7 +136,7 @@ def show_command(name: str, url: str | None, as_json: bool) -> None:
     if as_json:
         print_json(shown)
         return
-    calibration = shown.pop("calibration")
+    calibration = shown.pop("calibration", None)
     print_table(["", ""], [[key, str(value)] for key, value in shown.items()])
     if calibration is not None:
         _show_calibration(calibration)

@@ -36,6 +36,7 @@ def _recall_option(default: float) -> Callable[[F], F]:
 @click.command("similar")
 @click.argument("document", required=False)
 @click.option("--vector", help="A vector in JSON instead of a document's id.")
+@click.option("--text", help="A text instead of a document's id, where the index is of texts.")
 @_index_option
 @_k_option
 @_recall_option(0.95)
@@ -45,6 +46,7 @@ def _recall_option(default: float) -> Callable[[F], F]:
 def similar_command(
     document: str | None,
     vector: str | None,
+    text: str | None,
     index: str,
     k: int,
     recall: float,
@@ -52,13 +54,17 @@ def similar_command(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """The documents most similar to DOCUMENT (an id) or to a vector.
+    """The documents most similar to DOCUMENT (an id), to a vector, or to a text.
+
+    In an index of texts these are its near-duplicates, scored by Jaccard similarity.
 
     Example: meta4 similar berlin --index words -k 5
     """
-    if (document is None) == (vector is None):
-        raise InputError("give either a document's id or --vector")
-    operand = {"id": document} if vector is None else {"vector": _parse(vector, "--vector")}
+    if sum(given is not None for given in (document, vector, text)) != 1:
+        raise InputError("give either a document's id, --vector or --text")
+    operand: dict[str, Any] = {"id": document} if text is None else {"text": text}
+    if vector is not None:
+        operand = {"vector": _parse(vector, "--vector")}
     meta4 = Meta4(engine_at(url))
     clause = {**operand, "k": k, "recall": recall}
     _answer(meta4, index, "meta4_similar", clause, within, as_json)
@@ -200,7 +206,7 @@ def eval_command(
 def _answer(
     meta4: Meta4, index: str, name: str, clause: dict[str, Any], within: str | None, as_json: bool
 ) -> None:
-    spec = meta4.catalog.get(index).spec
+    spec = meta4.catalog.texts(index) or meta4.catalog.get(index).spec
     query: dict[str, Any] = {name: {spec.field: clause}}
     if within is not None:
         query = {"bool": {"must": [query], "filter": [_parse(within, "--filter")]}}

@@ -8,24 +8,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...errors import InputError
 from ...ingest.sources import read_training
-from ...models.attempts import COLUMNS, PLOT_FILE, draw_attempts, explain, write_attempts
-from ...models.auto import Aim, find_model
-from ...models.dash_report import PLOT_FILE as DASH_PLOT
-from ...models.dash_report import DashReport
-from ...models.model import HashModel
+from ...models.auto import Aim
 from ...models.specs import AnySpec, TrainedSpec
-from ...models.training.options import (
-    Device,
-    TrainingOptions,
-    checkpoint_exists,
-    discard_checkpoint,
-)
-from .common import json_option, notes, print_json, print_table, stages
-from .models import show_manifest
+from ...models.training.options import Device, TrainingOptions
+from .common import json_option
+from .fitting import fit_model, search_model
+from .texts import fit_minhash
 
 _SPEC: TypeAdapter[AnySpec] = TypeAdapter(AnySpec)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_KINDS = ("lsh", "itq", "cells", "learned", "nphash", "catalyzer", "dtsh", "dash", "minhash")
+#: What minhash finds, and how often, where nothing is said.
+_SIMILARITY, _RECALL = 0.7, 0.95
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):
@@ -48,7 +43,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--model",
     "kind",
-    type=click.Choice(["lsh", "itq", "cells", "learned", "nphash", "catalyzer", "dtsh", "dash"]),
+    type=click.Choice(_KINDS),
     help="Kind of hash model. Default: cells.",
 )
 @click.option(
@@ -60,7 +55,8 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--recall",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Recall at which --auto counts the documents looked into. Default: 0.95.",
+    help="Recall at which --auto counts the documents looked into, or with which minhash finds "
+    "near-duplicates. Default: 0.95.",
 )
 @click.option(
     "--k",
@@ -126,12 +122,18 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     show_default=True,
     help="Where a network is trained; auto takes a GPU where there is one.",
 )
+@click.option("--shingle", type=int, help="Characters of a shingle (minhash). Default: 5.")
+@click.option(
+    "--similarity",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Jaccard similarity of near-duplicates (minhash), found with --recall. Default: 0.7.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="The same seed, the same model."
 )
 @click.option(
-    "--field", default="embedding", show_default=True, help="Vector field of NDJSON and Parquet."
+    "--field", help="Field of NDJSON and Parquet. Default: embedding, or text for minhash."
 )
 @json_option
 def train_command(
@@ -147,17 +149,21 @@ def train_command(
     device: Device,
     resume: bool,
     seed: int,
-    field: str,
+    field: str | None,
+    shingle: int | None,
+    similarity: float | None,
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Fit a hash model on VECTORS (.npy, .parquet or .ndjson).
+    """Fit a hash model on VECTORS (.npy, .parquet or .ndjson), or on texts for minhash.
 
     Example: meta4 train vectors.npy --model cells --buckets 4096 --bits 256 --out words-model
 
     Example: meta4 train images.ndjson --model dtsh --labels class --bits 7 --out image-model
 
     Example: meta4 train images.npy --model dash --labels classes.txt --explain --out my-model
+
+    Example: meta4 train articles.ndjson --model minhash --field body --out article-model
 
     Example: meta4 train vectors.npy --auto --minutes 20 --recall 0.95 --out best-model
     """
@@ -167,6 +173,27 @@ def train_command(
         for key, value in {"minutes": minutes, "recall": recall, "k": k}.items()
         if value is not None
     }
+    if kind == "minhash":
+        if given or auto or resume or labels or explained or {"minutes", "k"} & set(aim):
+            raise InputError(
+                "a minhash model has --shingle, --similarity, --recall, --seed and --field; leave "
+                "the other options out"
+            )
+        _check_empty(out)
+        sizes = {} if shingle is None else {"shingle": shingle}
+        fit_minhash(
+            vectors,
+            field or "text",
+            out,
+            similarity=_SIMILARITY if similarity is None else similarity,
+            recall=_RECALL if recall is None else recall,
+            as_json=as_json,
+            seed=seed,
+            **sizes,
+        )
+        return
+    if shingle is not None or similarity is not None:
+        raise InputError("--shingle and --similarity are of a minhash model; give --model minhash")
     if explained and kind != "dash":
         raise InputError("--explain says what a dash model measured; give --model dash, too")
     if kind == "dash" and k is not None:
@@ -181,90 +208,21 @@ def train_command(
     spec = None if auto else _spec({"kind": kind or "cells", "seed": seed, **given})
     if resume and not isinstance(spec, TrainedSpec):
         raise InputError(f"a {kind or 'cells'} model is fitted in one go; leave --resume out")
-    if not resume and out.exists() and any(out.iterdir()):
+    if not resume:
+        _check_empty(out)
+    data, classes = read_training(vectors, field or "embedding", labels)
+    if spec is None:
+        search_model(data, classes, Aim(seed=seed, device=device, **aim), out, as_json)
+    else:
+        fit_model(spec, data, classes, TrainingOptions(device, out, resume), explained, as_json)
+
+
+def _check_empty(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
         raise InputError(
             f"{out} is not empty; name a new folder with --out, or go on with --resume "
             f"if a training was stopped there"
         )
-    data, classes = read_training(vectors, field, labels)
-    if spec is None:
-        _search(data, classes, Aim(seed=seed, device=device, **aim), out, as_json)
-    else:
-        _fit(spec, data, classes, TrainingOptions(device, out, resume), explained, as_json)
-
-
-def _fit(
-    spec: AnySpec,
-    data: Any,
-    classes: Any,
-    options: TrainingOptions,
-    explained: bool,
-    as_json: bool,
-) -> None:
-    out = options.folder
-    assert out is not None
-    try:
-        with stages() as progress:
-            model = HashModel.fit(spec, data, progress, labels=classes, options=options)
-    except KeyboardInterrupt:
-        if checkpoint_exists(out):
-            notes.print(f"The state is kept in {out}; the same command with --resume goes on.")
-        raise
-    model.save(out)
-    discard_checkpoint(out)
-    measured = DashReport.read(out) if explained else None
-    if as_json:
-        content = {"folder": str(out)} | model.manifest.model_dump(mode="json")
-        print_json(content if measured is None else content | {"measured": measured.model_dump()})
-        return
-    if measured is not None:
-        _show_measured(measured, out)
-    show_manifest(model.manifest, as_json=False, folder=str(out))
-
-
-def _show_measured(measured: DashReport, out: Path) -> None:
-    curve = measured.subspace
-    print_table(
-        ["side of a box", "pairs in the same box", ""],
-        [
-            [f"{side:.4g}", f"{pairs:,.0f}", "fitted" if fitted else ""]
-            for side, pairs, fitted in zip(curve.sides, curve.pairs, curve.fitted, strict=True)
-        ],
-    )
-    print_table(
-        ["width tried", "fractal dimension", "error", ""],
-        [
-            [
-                one.width,
-                f"{one.dimension:.2f}",
-                f"{one.error:.3f}",
-                "chosen" if one.width == measured.width else "",
-            ]
-            for one in measured.widths
-        ],
-    )
-    print_table(["measured", ""], measured.rows)
-    click.echo(f"Drawn in {out / DASH_PLOT}.")
-
-
-def _search(data: Any, classes: Any, aim: Aim, out: Path, as_json: bool) -> None:
-    with stages() as progress:
-        found = find_model(data, aim, progress, labels=classes)
-    found.model.save(out)
-    write_attempts(found.attempts, out)
-    draw_attempts(found.attempts, found.chosen, aim.recall, out)
-    reasons = explain(found.attempts, found.chosen, aim.recall)
-    if as_json:
-        attempts = [dict(zip(COLUMNS, attempt.row, strict=True)) for attempt in found.attempts]
-        manifest = found.model.manifest.model_dump(mode="json")
-        print_json({"folder": str(out), "reasons": reasons, "attempts": attempts} | manifest)
-        return
-    rows = sorted(found.attempts, key=lambda attempt: (attempt.n, attempt.looked_into))
-    print_table(COLUMNS, [attempt.row for attempt in rows])
-    for reason in reasons:
-        click.echo(reason)
-    click.echo(f"Drawn in {out / PLOT_FILE}.")
-    show_manifest(found.model.manifest, as_json=False, folder=str(out))
 
 
 def _spec(values: dict[str, Any]) -> AnySpec:

@@ -1,0 +1,77 @@
+"""`meta4 train --model minhash`: no training, but texts that are looked at first."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from ...errors import InputError
+from ...ingest.sources import read_texts
+from ...models.minhash import MinHasher, MinHashSpec, choose_bands, save_minhash
+from .common import counting, print_json, print_table
+
+_SHOWN = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def fit_minhash(
+    file: Path,
+    field: str,
+    out: Path,
+    *,
+    similarity: float,
+    recall: float,
+    as_json: bool,
+    **chosen: int,
+) -> None:
+    """Choose bands and rows, try them on every text, and write the model's folder.
+
+    Args:
+        file: documents with texts.
+        field: theirs.
+        out: for the model.
+        similarity: Jaccard, from which on near-duplicates are to be found.
+        recall: how often, at just that similarity.
+        as_json: how the model is shown.
+        chosen: of the spec.
+
+    Raises:
+        InputError: no text, one without shingles or with too many, or a spec that cannot be.
+    """
+    bands, rows = choose_bands(similarity, recall)
+    try:
+        spec = MinHashSpec.model_validate({"bands": bands, "rows": rows, **chosen})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(
+            f"a minhash model cannot have {first['loc'][-1]}: {first['msg']}, "
+            f"got {first.get('input')!r}"
+        ) from error
+    hasher = MinHasher(spec)
+    counts, buckets = [], set()
+    with counting("shingling", None, "texts") as advance:
+        for origin, text in read_texts(file, field):
+            try:
+                shingles = hasher.shingles(text)
+            except InputError as error:
+                raise InputError(f"{origin}: {field}: {error}") from error
+            counts.append(len(shingles))
+            buckets.update(hasher.buckets(shingles))
+            advance(1)
+    save_minhash(spec, out)
+    found = {f"{s:g}": round(spec.found(s), 4) for s in _SHOWN}
+    shared = bands * len(counts) - len(buckets)
+    if as_json:
+        about = {"folder": str(out), "texts": len(counts), "found_by_similarity": found}
+        print_json(about | {"shared_buckets": shared} | spec.model_dump(mode="json"))
+        return
+    print_table(["Jaccard similarity", "found"], [[s, f"{p:.2%}"] for s, p in found.items()])
+    print_table(
+        ["", ""],
+        [
+            ("folder", str(out)),
+            ("model", str(spec)),
+            ("texts", f"{len(counts):,}, of {np.median(counts):,.0f} shingles at the median"),
+            ("buckets of a text", f"{bands}, of {rows} minima"),
+            ("buckets shared", f"{shared:,} of {bands * len(counts):,}"),
+        ],
+    )
