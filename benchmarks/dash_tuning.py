@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from meta4.adapter.cli.common import notes
 from meta4.models.embeddings import unit
-from meta4.models.fractal import correlation_dimension
+from meta4.models.fractal import correlation_dimension, draw_dimension
 from meta4.models.lsh_tuning import tune_lsh
 
 from . import report
@@ -34,10 +34,13 @@ def counting_bars(pixels: Vectors, details: dict[str, Any]) -> list[report.Bar]:
     ratio = seconds[_N] / seconds[_N // 2]
     words = f"box counting, seconds at {_N:,} x {pixels.shape[1]} over half as many"
     bars = [report.at_most(words, seconds[_N], seconds[_N // 2], ratio, 2.3)]
+    drawn = {f"Fashion-MNIST, {_N:,} x {pixels.shape[1]}": correlation_dimension(pixels)}
     for name, points, known in _known_sets():
-        found = correlation_dimension(_turned(points)).dimension
+        drawn[f"a {name}"] = correlation_dimension(_turned(points))
+        found = drawn[f"a {name}"].dimension
         words = f"dimension of a {name} in {_EMBEDDED_IN} dimensions, relative error"
         bars.append(report.at_most(words, found, known, abs(found / known - 1.0), 0.05))
+    draw_dimension(drawn, report.MODELS.parent / "dimension.png")
     details["box counting"] = {str(n): value for n, value in seconds.items()}
     return bars
 

@@ -56,13 +56,14 @@ class E2Lsh:
         self._multipliers = rng.integers(0, 1 << 62, (2, half), dtype=np.int64) * 2 + 1
         self._pairs = np.array(list(combinations(range(m), 2)))
         self._salts = rng.integers(0, 1 << 62, len(self._pairs), dtype=np.int64)
-        self.tables = HashTables(self._keys(base))
+        self.tables = HashTables(self.keys(base))
 
     def candidates(self, query: Vectors) -> NDArray[np.intp]:
         """Rows that share a bucket with a (dims,) query."""
-        return self.tables.documents(self._keys(query[None])[0])
+        return self.tables.documents(self.keys(query[None])[0])
 
-    def _keys(self, x: Vectors) -> NDArray[np.int64]:
+    def keys(self, x: Vectors) -> NDArray[np.int64]:
+        """(n, n_tables) int64 of (n, dims) vectors."""
         whole = np.floor(x @ self._projections.T + self._shifts).astype(np.int64)
         halves = whole.reshape(len(x), -1, self._multipliers.shape[1])
         left, right = (halves @ multipliers for multipliers in self._multipliers)
