@@ -260,6 +260,11 @@ def test_from_the_command_line(engine, index_name, originals, texts, tmp_path):
         # Its own duplicate is the first after those.
         assert str(len(originals)) in [hit["id"] for hit in hits][:3]
     assert run("index", "show", index_name, *at).returncode == 0
+    assert "25, of 5 minima" in run("model", "show", tmp_path / "m").stdout
+    refused = run("model", "push", tmp_path / "m", *at)
+    assert (refused.returncode, "lies in its index" in refused.stderr) == (2, True)
+    refused = run("index", "create", "x", "--model", tmp_path / "m", "--plan", "centroid", *at)
+    assert (refused.returncode, "leave --strategy and --plan out" in refused.stderr) == (2, True)
     refused = run("index", "tune", index_name, *at)
     assert (refused.returncode, "this is for vectors" in refused.stderr) == (2, True)
     refused = run("train", tmp_path / "t.ndjson", "--model", "minhash", "--bits", 8, "--out", "x")

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import click
 
+from ...errors import InputError
 from ...mappings.spec import STRATEGIES, Hashing, Strategy
 from ...mappings.texts import TextSpec
 from ...models.minhash import load_minhash
@@ -83,6 +84,11 @@ def create_command(
     engine = engine_at(url)
     minhash = load_minhash(Path(reference))
     if minhash is not None:
+        if plan is not None or strategy != "native":
+            raise InputError(
+                "an index of texts is reranked by Jaccard similarity, and its buckets have no "
+                "order; leave --strategy and --plan out"
+            )
         texts = TextSpec(field=field or "text", minhash=minhash)
         create_text_index(engine, name, texts, shards=shards, replicas=replicas)
         if as_json:

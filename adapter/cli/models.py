@@ -4,10 +4,13 @@ from pathlib import Path
 
 import click
 
+from ...errors import InputError
 from ...models.artifact import Manifest
+from ...models.minhash import load_minhash
 from ...models.model import HashModel
 from ..store import ModelStore, store_name
 from .common import engine_at, json_option, print_json, print_table, url_option
+from .texts import show_minhash
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -23,6 +26,10 @@ def model_group() -> None:
 @json_option
 def show_command(reference: str, url: str | None, as_json: bool) -> None:
     """Show a model: a folder, or NAME[@VERSION] in the store."""
+    minhash = load_minhash(Path(reference))
+    if minhash is not None:
+        show_minhash(minhash, Path(reference), as_json)
+        return
     if Path(reference).is_dir():
         show_manifest(HashModel.load(reference).manifest, as_json, folder=reference)
         return
@@ -38,6 +45,11 @@ def show_command(reference: str, url: str | None, as_json: bool) -> None:
 @json_option
 def push_command(folder: Path, name: str | None, url: str | None, as_json: bool) -> None:
     """Store the model in FOLDER as the next version of its name."""
+    if load_minhash(folder) is not None:
+        raise InputError(
+            f"{folder}: a minhash model lies in its index, not in the store; give the folder to: "
+            f"meta4 index create NAME --model {folder}"
+        )
     model = HashModel.load(folder)
     ref = ModelStore(engine_at(url)).push(name or store_name(folder), model)
     if as_json:

@@ -58,20 +58,27 @@ def fit_minhash(
             buckets.update(hasher.buckets(shingles))
             advance(1)
     save_minhash(spec, out)
+    n_buckets = bands * len(counts)
+    seen = {
+        "texts": f"{len(counts):,}, of {np.median(counts):,.0f} shingles at the median",
+        "buckets shared": f"{n_buckets - len(buckets):,} of {n_buckets:,}",
+    }
+    show_minhash(spec, out, as_json, **seen)
+
+
+def show_minhash(spec: MinHashSpec, folder: Path, as_json: bool, **seen: str) -> None:
+    """What a model finds, as tables or as JSON, and what was seen of the texts."""
     found = {f"{s:g}": round(spec.found(s), 4) for s in _SHOWN}
-    shared = bands * len(counts) - len(buckets)
     if as_json:
-        about = {"folder": str(out), "texts": len(counts), "found_by_similarity": found}
-        print_json(about | {"shared_buckets": shared} | spec.model_dump(mode="json"))
+        about = {"folder": str(folder), "model": str(spec), "found_by_similarity": found}
+        print_json(about | seen | spec.model_dump(mode="json"))
         return
     print_table(["Jaccard similarity", "found"], [[s, f"{p:.2%}"] for s, p in found.items()])
-    print_table(
-        ["", ""],
-        [
-            ("folder", str(out)),
-            ("model", str(spec)),
-            ("texts", f"{len(counts):,}, of {np.median(counts):,.0f} shingles at the median"),
-            ("buckets of a text", f"{bands}, of {rows} minima"),
-            ("buckets shared", f"{shared:,} of {bands * len(counts):,}"),
-        ],
-    )
+    rows = [
+        ("folder", str(folder)),
+        ("model", str(spec)),
+        ("shingles", f"of {spec.shingle} characters"),
+        ("buckets of a text", f"{spec.bands}, of {spec.rows} minima"),
+        *seen.items(),
+    ]
+    print_table(["", ""], rows)
