@@ -220,7 +220,7 @@ def _show_calibration(calibration: dict[str, Any]) -> None:
         ["recall", *[f"k = {depth}" for depth in depths]],
         [
             [target, *[f"{share:.2%}" for share in shares]]
-            for target, shares in calibration["shares"].items()
+            for target, shares in sorted(calibration["shares"].items())  # an engine mixes them
         ],
         title=f"\nshare of the buckets' entries to look into, {calibration['plan']} order, "
         f"measured with {calibration['n_queries']:,} {_QUERIES[calibration['queries']]} in "
