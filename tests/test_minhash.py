@@ -245,6 +245,9 @@ def test_from_the_command_line(engine, index_name, originals, texts, tmp_path):
 
     rows = ({"_id": str(i), "text": text} for i, text in enumerate(texts))
     (tmp_path / "t.ndjson").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    (tmp_path / "blank.ndjson").write_text('{"text": " "}')
+    refused = run("train", tmp_path / "blank.ndjson", "--model", "minhash", "--out", tmp_path / "m")
+    assert (refused.returncode, "line 1: text: a text without" in refused.stderr) == (2, True)
     trained = run("train", tmp_path / "t.ndjson", "--model", "minhash", "--out", tmp_path / "m")
     assert trained.returncode == 0, trained.stderr
     assert "minhash-5-25x5@0" in trained.stdout

@@ -35,7 +35,7 @@ def fit_minhash(
         chosen: of the spec.
 
     Raises:
-        InputError: no text, one without shingles or with too many, or a spec that cannot be.
+        InputError: no text that can be hashed, or a spec that cannot be.
     """
     bands, rows = choose_bands(similarity, recall)
     try:
@@ -47,22 +47,27 @@ def fit_minhash(
             f"got {first.get('input')!r}"
         ) from error
     hasher = MinHasher(spec)
-    counts, buckets = [], set()
+    counts, buckets, faults = [], set(), []
     with counting("shingling", None, "texts") as advance:
         for origin, text in read_texts(file, field):
             try:
                 shingles = hasher.shingles(text)
             except InputError as error:
-                raise InputError(f"{origin}: {field}: {error}") from error
+                faults.append(f"{origin}: {field}: {error}")
+                continue
             counts.append(len(shingles))
             buckets.update(hasher.buckets(shingles))
             advance(1)
+    if not counts:
+        raise InputError(faults[0])
     save_minhash(spec, out)
     n_buckets = bands * len(counts)
     seen = {
         "texts": f"{len(counts):,}, of {np.median(counts):,.0f} shingles at the median",
         "buckets shared": f"{n_buckets - len(buckets):,} of {n_buckets:,}",
     }
+    if faults:
+        seen["cannot be hashed"] = f"{len(faults):,}, the first is {faults[0]}"
     show_minhash(spec, out, as_json, **seen)
 
 
