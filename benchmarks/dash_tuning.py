@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meta4.adapter.cli.common import notes
+from meta4.errors import InputError
 from meta4.models.embeddings import unit
 from meta4.models.fractal import correlation_dimension, draw_dimension
 from meta4.models.lsh_tuning import tune_lsh
@@ -190,12 +191,17 @@ def _best_seconds(x: Vectors) -> float:
 
 def _sets() -> list[tuple[str, Vectors]]:
     rng = np.random.default_rng(0)
-    sift = np.load(find(SIFT_BASE), mmap_mode="r")
     every = [
         ("Fashion-MNIST", load_fashion_mnist()[0].vectors),
         ("GloVe", load_glove().vectors[:_N]),
-        ("SIFT", sift[np.sort(rng.permutation(len(sift))[:_N])].astype(np.float32)),
     ]
+    try:
+        sift = np.load(find(SIFT_BASE), mmap_mode="r")
+    except InputError as error:  # nowhere to be fetched from
+        notes.print(f"without SIFT: {error}")
+    else:
+        rows = np.sort(rng.permutation(len(sift))[:_N])
+        every.append(("SIFT", sift[rows].astype(np.float32)))
     return [(name, unit(x[rng.permutation(len(x))]).astype(np.float32)) for name, x in every]
 
 
