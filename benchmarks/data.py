@@ -125,9 +125,12 @@ def fetch_fashion_mnist() -> Path:
     target = folders()[-1]
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as staging:
-        subprocess.run([apt, "download", _FASHION], cwd=staging, check=True, stdout=sys.stderr)
-        (package,) = Path(staging).glob("*.deb")
-        subprocess.run([dpkg, "-x", package, staging], check=True)
+        try:
+            subprocess.run([apt, "download", _FASHION], cwd=staging, check=True, stdout=sys.stderr)
+            (package,) = Path(staging).glob("*.deb")
+            subprocess.run([dpkg, "-x", package, staging], check=True)
+        except subprocess.CalledProcessError as error:
+            raise InputError(f"{_FASHION} cannot be fetched: {error}") from error
         for file in Path(staging).rglob("*ubyte*"):
             content = file.read_bytes()
             name = file.name if file.suffix == ".gz" else f"{file.name}.gz"
