@@ -6,7 +6,11 @@ k may be found: the others are hardly duplicates. Recall 1 scores all documents.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ClauseError, ConflictError, NotFoundError
 from ..ingest.documents import value_at
@@ -20,6 +24,21 @@ from .rewriter import Body, with_queries
 
 #: Similarities that `explain` says the chance of.
 _SHOWN = (0.3, 0.5, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A clause with what it asks about.
+
+    Attributes:
+        site: the clause where it stands.
+        shingles: (m,) int64 of its text, ascending.
+        buckets: what is looked into; None for all documents.
+    """
+
+    site: Site
+    shingles: NDArray[np.int64]
+    buckets: list[str] | None
 
 
 def create_text_index(
@@ -49,8 +68,8 @@ def create_text_index(
 
 def rewrite_texts(
     engine: Engine, index: str, spec: TextSpec, body: Mapping[str, Any]
-) -> tuple[Body, list[Site]]:
-    """Replace the clauses of a search body; gives the sites that they stood at, too.
+) -> tuple[Body, list[_Asked]]:
+    """Replace the clauses of a search body; gives what they ask about, too.
 
     Raises:
         ClauseError: a clause that cannot be read, or asks for what texts do not have.
@@ -59,38 +78,41 @@ def rewrite_texts(
     """
     sites = find_sites(body["query"])
     hasher = MinHasher(spec.minhash)
-    texts = _texts(engine, index, spec, sites)
-    queries = []
-    for site, text in zip(sites, texts, strict=True):
+    asked = []
+    for site, text in zip(sites, _texts(engine, index, spec, sites), strict=True):
         clause, shingles = _clause(site), hasher.shingles(text)
-        within: list[Body] = []
-        if clause.recall < 1.0:
-            within.append({"terms": {spec.fields.bucket: hasher.buckets(shingles)}})
-        if clause.id is not None:
-            within.append({"bool": {"must_not": [{"ids": {"values": [clause.id]}}]}})
-        queries.append(jaccard_query(spec, as_longs(shingles), within))
-    return with_queries(body, sites, queries), sites
+        buckets = hasher.buckets(shingles) if clause.recall < 1.0 else None
+        asked.append(_Asked(site, as_longs(shingles), buckets))
+    return with_queries(body, sites, [_query(one, spec) for one in asked]), asked
+
+
+def _query(one: _Asked, spec: TextSpec) -> Body:
+    clause = _clause(one.site)
+    within: list[Body] = []
+    if one.buckets is not None:
+        within.append({"terms": {spec.fields.bucket: one.buckets}})
+    if clause.id is not None:
+        within.append({"bool": {"must_not": [{"ids": {"values": [clause.id]}}]}})
+    return jaccard_query(spec, one.shingles, within)
 
 
 def explain_texts(engine: Engine, index: str, spec: TextSpec, body: Mapping[str, Any]) -> Body:
     """What a search would do: the buckets, the documents looked into, and what is found."""
-    rewritten, sites = rewrite_texts(engine, index, spec, body)
+    rewritten, asked = rewrite_texts(engine, index, spec, body)
     clauses = []
-    hasher = MinHasher(spec.minhash)
     total = engine.count(index, {"exists": {"field": spec.fields.shingle}})
-    for site, text in zip(sites, _texts(engine, index, spec, sites), strict=True):
-        buckets = hasher.buckets(hasher.shingles(text))
-        everywhere = site.clause.recall == 1.0
+    for one in asked:
+        everywhere, buckets = one.buckets is None, one.buckets or []
         within = {"terms": {spec.fields.bucket: buckets}}
         looked_into = total if everywhere else engine.count(index, within)
         chances = {f"{s:g}": 1.0 if everywhere else spec.minhash.found(s) for s in _SHOWN}
         clauses.append(
             {
-                "field": site.field,
-                "k": site.clause.k,
+                "field": one.site.field,
+                "k": one.site.clause.k,
                 "recall_by_similarity": chances,
-                "n_probes": 0 if everywhere else len(buckets),
-                "buckets": [] if everywhere else buckets,
+                "n_probes": len(buckets),
+                "buckets": buckets,
                 "docs_looked_into": looked_into,
                 "share_looked_into": looked_into / max(1, total),
             }
