@@ -2,8 +2,9 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -23,7 +24,7 @@ FRESH_FOR = 30.0
 _FILTERS_KEPT = 256
 #: Buckets asked for at once: an engine answers at most 65,535 by default.
 _PAGE = 32_768
-_DIFFERENT = "{!r} names indexes with different specs; search them one by one"
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,7 @@ def read_text_spec(engine: Engine, index: str) -> TextSpec | None:
         NotFoundError: no such index, or not a hashed one.
         ConflictError: an alias or pattern over indexes with different specs.
     """
-    specs = [TextSpec.from_mapping(mapping, name) for name, mapping in _mappings(engine, index)]
-    if any(spec != specs[0] for spec in specs):
-        raise ConflictError(_DIFFERENT.format(index))
-    return specs[0]
+    return _specs(engine, index, TextSpec.from_mapping)[1]
 
 
 def read_spec(engine: Engine, index: str) -> IndexSpec:
@@ -160,15 +158,13 @@ def read_spec(engine: Engine, index: str) -> IndexSpec:
 
 def read_specs(engine: Engine, index: str) -> tuple[frozenset[str], IndexSpec]:
     """The indexes that a name stands for, and their one spec; raises as `read_spec` does."""
-    mappings = _mappings(engine, index)
-    specs = [IndexSpec.from_mapping(mapping, name) for name, mapping in mappings]
-    if any(spec != specs[0] for spec in specs):
-        raise ConflictError(_DIFFERENT.format(index))
-    return frozenset(name for name, _ in mappings), specs[0]
+    return _specs(engine, index, IndexSpec.from_mapping)
 
 
-def _mappings(engine: Engine, index: str) -> list[tuple[str, dict[str, Any]]]:
-    """Those that a name or pattern stands for, one at least."""
+def _specs(
+    engine: Engine, index: str, parse: Callable[[dict[str, Any], str], S]
+) -> tuple[frozenset[str], S]:
+    """The indexes that a name stands for, and what each of their mappings is parsed to."""
     check_index(index, pattern=True)
     try:
         mappings = engine.mappings(index)
@@ -176,7 +172,10 @@ def _mappings(engine: Engine, index: str) -> list[tuple[str, dict[str, Any]]]:
         raise NotFoundError(f"index {index!r} does not exist; see: meta4 index list") from error
     if not mappings:
         raise NotFoundError(f"no index matches {index!r}; see: meta4 index list")
-    return list(mappings.items())
+    specs = [parse(mapping, name) for name, mapping in mappings.items()]
+    if any(spec != specs[0] for spec in specs):
+        raise ConflictError(f"{index!r} names indexes with different specs; search them one by one")
+    return frozenset(mappings), specs[0]
 
 
 def read_directory(
