@@ -28,13 +28,27 @@ class ModelRef(BaseModel):
         return f"{self.name}@{self.version}"
 
 
-class IndexSpec(BaseModel):
-    """One hashed field of one index."""
+class FieldSpec(BaseModel):
+    """One hashed field of one index, whatever it holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
     field: str
+
+    @property
+    def fields(self) -> HashedField:
+        """Names of the parts."""
+        return HashedField(self.field)
+
+    def to_meta(self) -> dict[str, Any]:
+        """The mapping's `_meta`."""
+        return {ROOT: self.model_dump(mode="json")}
+
+
+class IndexSpec(FieldSpec):
+    """A hashed field of vectors."""
+
     dims: int = Field(ge=1)
     n_bits: int = Field(ge=1)
     n_buckets: int = Field(ge=1)
@@ -52,18 +66,9 @@ class IndexSpec(BaseModel):
     former_models: tuple[str, ...] = ()
 
     @property
-    def fields(self) -> HashedField:
-        """Names of the parts."""
-        return HashedField(self.field)
-
-    @property
     def code_storage(self) -> CodeStorage:
         """How documents keep their codes."""
         return STORAGES[self.codes]
-
-    def to_meta(self) -> dict[str, Any]:
-        """The mapping's `_meta`."""
-        return {ROOT: self.model_dump(mode="json")}
 
     @classmethod
     def from_mapping(cls, mapping: dict[str, Any], index: str) -> "IndexSpec":

@@ -3,16 +3,14 @@
 Both engines write all of it alike.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from ..models.minhash import MinHashSpec
 from .dialect import Body, merged, nested
-from .fields import ROOT, HashedField
-from .spec import is_text_spec, parsed, raw_spec
+from .spec import FieldSpec, is_text_spec, parsed, raw_spec
 
 #: Both lists ascend, as an engine keeps longs: one walk along both.
 _JACCARD = """
@@ -27,7 +25,7 @@ return both / (double) (n + m - both);
 """
 
 
-class TextSpec(BaseModel):
+class TextSpec(FieldSpec):
     """One hashed text field of one index.
 
     Attributes:
@@ -35,20 +33,7 @@ class TextSpec(BaseModel):
         minhash: how it is hashed; nothing of it lies in the model store.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[1] = 1
-    field: str
     minhash: MinHashSpec
-
-    @property
-    def fields(self) -> HashedField:
-        """Names of the parts."""
-        return HashedField(self.field)
-
-    def to_meta(self) -> dict[str, Any]:
-        """The mapping's `_meta`."""
-        return {ROOT: self.model_dump(mode="json")}
 
     @classmethod
     def from_mapping(cls, mapping: dict[str, Any], index: str) -> "TextSpec | None":
