@@ -85,12 +85,7 @@ def read_training(
         return vectors, None if labels is None else _load_labels(Path(labels), len(vectors))
     rows: list[Any] = []
     classes: list[str] = []
-    for document in read_documents(path, field=field):
-        if isinstance(document, Refusal):
-            raise InputError(f"{document.origin}: {document.reason}")
-        values = value_at(document.source, field)
-        if values is None:
-            continue
+    for document, values in _documents_with(path, field):
         row = _row(values)
         if row is None:
             raise InputError(f"{document.origin}: {field} is no list of numbers")
@@ -108,8 +103,6 @@ def read_training(
                     f"got {label!r}"
                 )
             classes.append(str(label))
-    if not rows:
-        raise InputError(f"{path}: no document has a field {field!r}; name another with --field")
     return np.stack(rows), None if labels is None else np.asarray(classes)
 
 
@@ -119,20 +112,29 @@ def read_texts(path: Path, field: str) -> Iterator[tuple[str, str]]:
     Raises:
         InputError: no such file, no text at all, or something else in the field.
     """
-    n = 0
-    for document in read_documents(path, field=field):
-        if isinstance(document, Refusal):
-            raise InputError(f"{document.origin}: {document.reason}")
-        text = value_at(document.source, field)
-        if text is None:
-            continue
+    for document, text in _documents_with(path, field):
         if not isinstance(text, str):
             raise InputError(
                 f"{document.origin}: {field}: expected a text, got {type(text).__name__}"
             )
-        n += 1
         yield document.origin, text
-    if not n:
+
+
+def _documents_with(path: Path, field: str) -> Iterator[tuple[Document, Any]]:
+    """The documents that have a field, and its value.
+
+    Raises:
+        InputError: a line that is no document, or none that has the field.
+    """
+    found = False
+    for document in read_documents(path, field=field):
+        if isinstance(document, Refusal):
+            raise InputError(f"{document.origin}: {document.reason}")
+        value = value_at(document.source, field)
+        if value is not None:
+            found = True
+            yield document, value
+    if not found:
         raise InputError(f"{path}: no document has a field {field!r}; name another with --field")
 
 

@@ -76,7 +76,7 @@ def choose_bands(similarity: float, recall: float) -> tuple[int, int]:
     """
     for rows in range(_FUNCTIONS, 0, -1):
         bands = _FUNCTIONS // rows
-        if 1.0 - (1.0 - similarity**rows) ** bands >= recall:
+        if MinHashSpec(bands=bands, rows=rows).found(similarity) >= recall:
             return bands, rows
     raise InputError(
         f"documents of Jaccard similarity {similarity:g} cannot be found with recall {recall:g} "

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ...errors import InputError
 from ...ingest.sources import read_embeddings
 from ..catalog import read_spec
 from ..engines.access import Access
@@ -94,6 +96,14 @@ def engine_at(url: str | None) -> Engine:
     """The cluster that a command means, and who we are to it."""
     access = Access.read()
     return connect(url or access.url or running_url() or _DEFAULT_URL, access)
+
+
+def spec_fault(kind: str, error: ValidationError) -> InputError:
+    """Why a model of some kind cannot be as it was asked for."""
+    first = error.errors(include_url=False)[0]
+    return InputError(
+        f"a {kind} model cannot have {first['loc'][-1]}: {first['msg']}, got {first.get('input')!r}"
+    )
 
 
 def print_json(value: Any, *, lines: bool = False) -> None:

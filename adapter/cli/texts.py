@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ...errors import InputError
 from ...ingest.sources import read_texts
 from ...models.minhash import MinHasher, MinHashSpec, choose_bands, save_minhash
-from .common import counting, print_json, print_table
+from .common import counting, print_json, print_table, spec_fault
 
 _SHOWN = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -41,11 +41,7 @@ def fit_minhash(
     try:
         spec = MinHashSpec.model_validate({"bands": bands, "rows": rows, **chosen})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(
-            f"a minhash model cannot have {first['loc'][-1]}: {first['msg']}, "
-            f"got {first.get('input')!r}"
-        ) from error
+        raise spec_fault("minhash", error) from error
     hasher = MinHasher(spec)
     counts, buckets, faults = [], set(), []
     with counting("shingling", None, "texts") as advance:

@@ -11,7 +11,7 @@ from ...ingest.sources import read_training
 from ...models.auto import Aim
 from ...models.specs import AnySpec, TrainedSpec
 from ...models.training.options import Device, TrainingOptions
-from .common import json_option
+from .common import json_option, spec_fault
 from .fitting import fit_model, search_model
 from .texts import fit_minhash
 
@@ -229,8 +229,4 @@ def _spec(values: dict[str, Any]) -> AnySpec:
     try:
         return _SPEC.validate_python(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(
-            f"a {values['kind']} model cannot have {first['loc'][-1]}: {first['msg']}, "
-            f"got {first.get('input')!r}"
-        ) from error
+        raise spec_fault(values["kind"], error) from error
