@@ -48,7 +48,7 @@ def tune_lsh(dimension: float, n: int, k: int) -> LshTuning:
 
 
 def radius(scale: float, tuning: LshTuning) -> float:
-    """R of equation 4, in the units of R.
+    """The radius r of equation 4, in the units of R.
 
     Args:
         scale: R, the scale at which all pairs are near.
