@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.engines.node import EmbeddedNode
 from meta4.adapter.engines.node.folders import NodeFolders

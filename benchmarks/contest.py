@@ -11,21 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meta4 import Document, DocumentHasher, EmbeddedNode, HashModel, Meta4
-from meta4.adapter import comparison
 from meta4.adapter.cli.common import counting, downloading, stages
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.folders import default_data
 from meta4.adapter.engines.node.opensearch import OpenSearchServer
 from meta4.adapter.engines.node.server import Server
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import N_QUERIES, tune_index
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.measure import comparison
+from meta4.adapter.measure.tune import N_QUERIES, tune_index
+from meta4.adapter.model_store import ModelStore
 from meta4.mappings.dialect import GraphSearch
 from meta4.models.artifact import checksum, fingerprint
-from meta4.models.probing import Plan
+from meta4.models.probing.ranking import Plan
 from meta4.models.specs import AnySpec
 
 FIELD = "embedding"

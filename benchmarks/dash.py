@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from meta4.adapter.cli.common import counting, notes
 from meta4.models.embeddings import unit
-from meta4.models.image_models import load_image_network
-from meta4.models.runtime import open_session
+from meta4.models.graphs.runtime import open_session
+from meta4.models.images.image_models import load_image_network
 
 from . import report
 from .dash_methods import OURS, methods

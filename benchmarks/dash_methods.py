@@ -4,10 +4,10 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from meta4.models.directory import Directory
 from meta4.models.embeddings import unit
 from meta4.models.model import HashModel
-from meta4.models.probing import Plan, rank_buckets
+from meta4.models.probing.directory import Directory
+from meta4.models.probing.ranking import Plan, rank_buckets
 from meta4.models.specs import DashSpec, LshSpec
 
 from .baselines.e2lsh import E2Lsh, tuned_by_estimate

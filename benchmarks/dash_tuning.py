@@ -11,7 +11,7 @@ from meta4.adapter.cli.common import notes
 from meta4.errors import InputError
 from meta4.models.embeddings import unit
 from meta4.models.fractal import correlation_dimension, draw_dimension
-from meta4.models.lsh_tuning import tune_lsh
+from meta4.models.kinds.lsh_widths import tune_lsh
 
 from . import report
 from .baselines.e2lsh import E2Lsh, Parameters, tuned_by_estimate, tuned_by_trying

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meta4.adapter import comparison
 from meta4.adapter.cli.common import counting, notes
-from meta4.models.probing import Plan
+from meta4.adapter.measure import comparison
+from meta4.models.probing.ranking import Plan
 from meta4.models.specs import LearnedSpec
 
 from . import report

@@ -10,8 +10,8 @@ import elasticsearch.helpers
 import opensearchpy.helpers
 
 from meta4 import Document, DocumentHasher, Meta4
-from meta4.adapter.engines.connecting import connect
-from meta4.adapter.loading import LoadReport, load_documents
+from meta4.adapter.engines.connection import connect
+from meta4.adapter.load.loader import LoadReport, load_documents
 
 Body = dict[str, Any]
 Documents = Iterator[Body]

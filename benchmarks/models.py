@@ -18,25 +18,18 @@ from numpy.typing import NDArray
 
 from meta4.adapter.cli.common import notes, stages
 from meta4.ingest.sources import read_embeddings
+from meta4.models.choice.judgement import documents_looked_into
 from meta4.models.embeddings import unit
-from meta4.models.judging import documents_looked_into
-from meta4.models.network_graph import network_hash_to_onnx
+from meta4.models.graphs.network_graph import network_hash_to_onnx
 from meta4.models.specs import CatalyzerSpec, DtshSpec, LearnedSpec, NpHashSpec
 from meta4.models.training.figures import training_figures
-from meta4.models.training.fitting import fit_network, network_hash
+from meta4.models.training.fit import fit_network, network_hash
 from meta4.models.training.options import TrainingOptions
 
 from . import report
 from .baselines.faiss_codes import Codes, itq_codes, lsh_codes
 from .contest import fit
-from .data import (
-    SIFT_BASE,
-    SIFT_QUERIES,
-    find,
-    hold_out,
-    load_fashion_mnist,
-    load_glove,
-)
+from .data import SIFT_BASE, SIFT_QUERIES, find, hold_out, load_fashion_mnist, load_glove
 from .paper import paper_settings
 from .ranking import mean_average_precision, nearest, one_recall_at_10
 

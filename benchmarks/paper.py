@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meta4.adapter import comparison
 from meta4.adapter.cli.common import notes
 from meta4.adapter.engines.engine import Engine
+from meta4.adapter.measure import comparison
 from meta4.models.specs import DtshSpec
 
 from .contest import Contest, K, bench_engine, fit

@@ -20,14 +20,14 @@ from typing import Any
 
 from meta4 import EmbeddedNode, HashModel, Meta4
 from meta4.adapter.cli.common import notes
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.node import status
 from meta4.adapter.engines.node.opensearch import OpenSearchServer
 from meta4.adapter.engines.node.server import free_port
-from meta4.adapter.indexes import create_index
-from meta4.adapter.store import ModelStore
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.model_store import ModelStore
 from meta4.demo import Sample, load_sample
 from meta4.models.specs import CellsSpec
 

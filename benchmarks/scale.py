@@ -14,9 +14,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from meta4.adapter import comparison
 from meta4.adapter.cli.common import notes
 from meta4.adapter.engines.engine import Engine
+from meta4.adapter.measure import comparison
 from meta4.models.specs import CellsSpec
 
 from . import report

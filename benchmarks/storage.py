@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meta4 import Document, HashModel
-from meta4.adapter import comparison
-from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.engine import Engine
-from meta4.adapter.loading import load_documents
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.measure import comparison
+from meta4.adapter.search.catalog import read_spec
 from meta4.mappings.code_storage import CodeKind
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.fields import ROOT

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..mappings.fields import ROOT
 from ..mappings.spec import IndexSpec
-from ..models.directory import term_width
 from ..models.model import HashModel
+from ..models.probing.directory import term_width
 
 #: One million weights are 2 MB in every node's cluster state and about a millisecond of one
 #: core for each document.

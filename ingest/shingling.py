@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ..errors import InputError
 from ..mappings.texts import TextSpec
-from ..models.minhash import MinHasher, as_longs
+from ..models.kinds.minhash import MinHasher, as_longs
 from .documents import Document, Refusal, put_at, remove_at, value_at
 from .hashing import HashedBatch
 

@@ -5,8 +5,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConflictError, NotFoundError
-from ..models.calibration import Calibration
-from ..models.probing import Plan
+from ..models.probing.calibration import Calibration
+from ..models.probing.ranking import Plan
 from .code_storage import STORAGES, CodeKind, CodeStorage
 from .fields import ROOT, HashedField
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.minhash import MinHashSpec
+from ..models.kinds.minhash import MinHashSpec
 from .dialect import Body, merged, nested
 from .spec import FieldSpec, is_text_spec, parsed, raw_spec
 

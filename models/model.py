@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from ..errors import EmbeddingError, InputError, MissingExtraError
 from .artifact import Manifest, TrainingData, checksum, fingerprint, read_artifact, write_artifact
-from .cells import fit_cells
 from .codes import pack_bits
-from .directory import bucket_terms
 from .embeddings import Embeddings, Progress, as_training_embeddings, no_progress, unit
-from .grid import GridWeights
-from .itq import fit_itq
-from .lsh import fit_lsh
-from .network import Layer, Router
-from .probing import Plan, class_costs, flip_costs
-from .runtime import open_session, run_in_batches
+from .graphs.grid import GridWeights
+from .graphs.network import Layer, Router
+from .graphs.runtime import open_session, run_in_batches
+from .kinds.cells import fit_cells
+from .kinds.itq import fit_itq
+from .kinds.lsh import fit_lsh
+from .probing.directory import bucket_terms
+from .probing.ranking import Plan, class_costs, flip_costs
 from .specs import (
     AnySpec,
     AnyTrainedSpec,
@@ -97,7 +97,7 @@ class HashModel:
             MissingExtraError: a network without torch.
         """
         # onnx takes 0.3 s to import; only fitting needs it
-        from .linear_graph import linear_hash_to_onnx
+        from .graphs.linear_graph import linear_hash_to_onnx
 
         data = as_training_embeddings(embeddings)
         if labels is not None and not isinstance(spec, DtshSpec | DashSpec):
@@ -292,8 +292,8 @@ def _train(
     options: TrainingOptions | None,
     progress: Progress,
 ) -> "_Fitted":
-    from .classed_graph import classed_hash_to_onnx
-    from .network_graph import network_hash_to_onnx, routed_hash_to_onnx
+    from .graphs.classed_graph import classed_hash_to_onnx
+    from .graphs.network_graph import network_hash_to_onnx, routed_hash_to_onnx
 
     options = options or TrainingOptions()
     # Before cells or clusters are looked for, which takes minutes.
@@ -301,7 +301,7 @@ def _train(
     check_resumable(options)
     try:
         from .training.dash import fit_dash
-        from .training.fitting import fit_network, network_hash
+        from .training.fit import fit_network, network_hash
         from .training.router import fit_routed_cells
     except ModuleNotFoundError as error:
         purpose = f"training a {spec.kind} model"

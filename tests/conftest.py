@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from meta4 import Document, EmbeddedNode, HashModel, Meta4
-from meta4.adapter import sending
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.opensearch import OpenSearchServer
 from meta4.adapter.engines.node.server import free_port
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.load import bulk_sender as sending
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.model_store import ModelStore
 from meta4.demo import load_sample
 from meta4.ingest.hashing import DocumentHasher
 from meta4.models.specs import CellsSpec, ItqSpec, LshSpec

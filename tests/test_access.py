@@ -8,7 +8,7 @@ from benchmarks.faults import Proxy
 from test_cli import meta4
 
 from meta4.adapter.engines.access import Access
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
 from meta4.errors import InputError, UnreachableError
 
 

@@ -9,10 +9,10 @@ from test_cli import meta4
 
 from meta4 import HashModel
 from meta4.errors import InputError
-from meta4.models.attempts import COLUMNS, CSV_FILE, PLOT_FILE, Attempt, explain
-from meta4.models.auto import Aim, choose, find_model
-from meta4.models.candidates import Candidates, for_part
-from meta4.models.judging import documents_looked_into
+from meta4.models.choice.attempts import COLUMNS, CSV_FILE, PLOT_FILE, Attempt, explain
+from meta4.models.choice.auto import Aim, choose, find_model
+from meta4.models.choice.candidates import Candidates, for_part
+from meta4.models.choice.judgement import documents_looked_into
 from meta4.models.specs import CellsSpec, DtshSpec, ItqSpec, LearnedSpec, LshSpec
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from meta4.adapter.clauses import AnalogyClause, SimilarClause, find_sites
+from meta4.adapter.search.clauses import AnalogyClause, SimilarClause, find_sites
 from meta4.errors import ClauseError
 
 SIMILAR = {"meta4_similar": {"v": {"id": "a"}}}

@@ -9,11 +9,11 @@ from benchmarks.cluster import N_NODES, Cluster
 from conftest import FIELD, connect, word_documents
 
 from meta4 import DocumentHasher, Meta4
-from meta4.adapter import sending
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.load import bulk_sender as sending
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.model_store import ModelStore
 from meta4.errors import RefusedError
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]

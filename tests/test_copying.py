@@ -9,14 +9,15 @@ from conftest import FIELD, connect, word_documents
 from test_cli import meta4
 
 from meta4 import DocumentHasher, Meta4
-from meta4.adapter import changes, copying
-from meta4.adapter.catalog import read_spec
-from meta4.adapter.changes import Place
-from meta4.adapter.copying import adopt_index, copy_index
-from meta4.adapter.indexes import create_index, new_spec
-from meta4.adapter.loading import load_documents
-from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index, new_spec
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.model_store import ModelStore
+from meta4.adapter.move import changes
+from meta4.adapter.move import copy as copying
+from meta4.adapter.move.changes import Place
+from meta4.adapter.move.copy import adopt_index, copy_index
+from meta4.adapter.search.catalog import read_spec
 from meta4.errors import ConflictError, InputError, NotFoundError
 
 pytestmark = pytest.mark.server

@@ -13,10 +13,10 @@ from test_search import every_saving_counts
 from test_training import CPU, mixture, unit
 
 from meta4 import HashModel
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.measure.tune import tune_index
 from meta4.errors import InputError
-from meta4.models.dash_report import PLOT_FILE, DashReport
-from meta4.models.probing import class_costs, flip_costs
+from meta4.models.kinds.dash_report import PLOT_FILE, DashReport
+from meta4.models.probing.ranking import class_costs, flip_costs
 from meta4.models.specs import DashSpec, ItqSpec
 from meta4.models.training.dash import fit_dash
 from meta4.models.training.options import TrainingOptions

@@ -14,10 +14,10 @@ from meta4.adapter.cli.main import cli
 from meta4.errors import ArtifactError, InputError
 from meta4.ingest.documents import Refusal
 from meta4.ingest.images import ImageSource
-from meta4.models.image_models import load_image_network
-from meta4.models.image_network import image_network_to_onnx
-from meta4.models.runtime import open_session
-from meta4.models.training.pretrained import image_weights
+from meta4.models.graphs.runtime import open_session
+from meta4.models.images.image_models import load_image_network
+from meta4.models.images.image_network import image_network_to_onnx
+from meta4.models.images.published_weights import image_weights
 
 
 def embed(*arguments):

@@ -8,7 +8,7 @@ import opensearchpy
 import pytest
 
 from meta4 import Meta4
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.elasticsearch import ElasticsearchEngine
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.errors import RefusedError

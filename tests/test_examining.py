@@ -8,9 +8,9 @@ from conftest import FIELD, word_documents
 from test_cli import meta4
 
 from meta4 import Document, HashModel
-from meta4.adapter.examining import examine_index, excess_variation
-from meta4.adapter.healing import heal_index
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.manage.doctor import examine_index, excess_variation
+from meta4.adapter.manage.heal import heal_index
+from meta4.adapter.measure.tune import tune_index
 from meta4.models.specs import CellsSpec
 
 pytestmark = pytest.mark.server

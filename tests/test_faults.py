@@ -15,12 +15,12 @@ from conftest import FIELD, OpenSearchServer, connect, on_one_engine, running, w
 from test_cli import meta4
 
 from meta4 import Document, DocumentHasher, Meta4
-from meta4.adapter import sending
 from meta4.adapter.engines import elasticsearch, opensearch
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.sending import Throttle
-from meta4.adapter.store import ModelStore
+from meta4.adapter.load import bulk_sender as sending
+from meta4.adapter.load.bulk_sender import Throttle
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.model_store import ModelStore
 from meta4.errors import NotFoundError, PushedBackError, RefusedError, UnreachableError
 
 pytestmark = pytest.mark.server

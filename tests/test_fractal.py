@@ -7,7 +7,7 @@ import pytest
 
 from meta4.errors import InputError
 from meta4.models.fractal import correlation_dimension, draw_dimension, pairs_in_boxes
-from meta4.models.lsh_tuning import radius, tune_lsh
+from meta4.models.kinds.lsh_widths import radius, tune_lsh
 
 DIMS = 50
 

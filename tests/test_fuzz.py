@@ -20,10 +20,10 @@ from test_cli import commands, meta4_here
 
 from meta4 import Document, DocumentHasher, HashModel
 from meta4.adapter.engines.access import CONFIG_VARIABLE, Access
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.names import check_index
-from meta4.adapter.store import ModelStore
+from meta4.adapter.engines.names import check_index
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.model_store import ModelStore
 from meta4.errors import InputError, Meta4Error
 from meta4.ingest.checkpoint import Checkpoint
 from meta4.ingest.dead_letters import read_dead_letters

@@ -2,12 +2,18 @@ import pytest
 from conftest import FIELD, word_documents
 
 from meta4 import HashModel
-from meta4.adapter.catalog import read_spec
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.elasticsearch import ElasticsearchEngine
 from meta4.adapter.engines.opensearch import OpenSearchEngine
-from meta4.adapter.indexes import create_index, drop_index, list_indexes, pipeline_name, show_index
-from meta4.adapter.store import ModelStore, resolve_reference
+from meta4.adapter.manage.indexes import (
+    create_index,
+    drop_index,
+    list_indexes,
+    pipeline_name,
+    show_index,
+)
+from meta4.adapter.model_store import ModelStore, resolve_reference
+from meta4.adapter.search.catalog import read_spec
 from meta4.errors import (
     ArtifactError,
     ConflictError,
@@ -116,14 +122,14 @@ def test_versions_in_the_store_are_immutable(engine, vectors, monkeypatch, tmp_p
 
 def test_a_large_model_is_chunked_and_checked(engine, vectors, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("meta4.adapter.store._CHUNK", 50_000)
+    monkeypatch.setattr("meta4.adapter.model_store._CHUNK", 50_000)
     model = HashModel.fit(LshSpec(n_bits=512), vectors[:100])
     store = ModelStore(engine)
     ref = store.push("chunked", model)
     (entry,) = [e for e in store.list() if e["name"] == "chunked"]
     assert entry["n_chunks"] == -(-len(model.onnx_bytes) // 50_000) > 3
     assert store.pull("chunked")[1].onnx_bytes == model.onnx_bytes
-    from meta4.adapter.store import STORE_INDEX, _chunk_id
+    from meta4.adapter.model_store import STORE_INDEX, _chunk_id
 
     engine.request("DELETE", f"/{STORE_INDEX}/_doc/{_chunk_id(ref, 1)}")
     for path in (tmp_path / "meta4" / "models").rglob("*"):

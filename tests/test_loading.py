@@ -8,8 +8,8 @@ from conftest import FIELD, word_documents
 
 from meta4 import Document, DocumentHasher, Meta4
 from meta4.adapter.engines.opensearch import OpenSearchEngine
-from meta4.adapter.healing import heal_index
-from meta4.adapter.loading import load_documents
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.heal import heal_index
 from meta4.errors import EmbeddingError, InputError, RefusedError, UnreachableError
 from meta4.ingest import sources
 from meta4.ingest.documents import Refusal

@@ -7,15 +7,15 @@ import pytest
 from conftest import FIELD, SERVERS, word_documents
 
 from meta4 import DocumentHasher, Meta4
-from meta4.adapter.changes import Place
-from meta4.adapter.copying import copy_index
-from meta4.adapter.engines.connecting import connect
-from meta4.adapter.evaluating import evaluate_index
-from meta4.adapter.healing import heal_index
-from meta4.adapter.indexes import create_index, show_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.engines.connection import connect
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.heal import heal_index
+from meta4.adapter.manage.indexes import create_index, show_index
+from meta4.adapter.measure.evaluation import evaluate_index
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.model_store import ModelStore
+from meta4.adapter.move.changes import Place
+from meta4.adapter.move.copy import copy_index
 from meta4.errors import RefusedError
 
 pytestmark = pytest.mark.server

@@ -11,14 +11,14 @@ import pytest
 from conftest import on_one_engine
 
 from meta4 import Document, Meta4
-from meta4.adapter.indexes import drop_index, list_indexes, show_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.near_duplicates import create_text_index
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import drop_index, list_indexes, show_index
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.search.near_duplicates import create_text_index
 from meta4.errors import ClauseError, ConflictError, InputError, NotFoundError
 from meta4.ingest.shingling import TextHasher
 from meta4.mappings.texts import TextSpec
-from meta4.models.minhash import (
+from meta4.models.kinds.minhash import (
     MOST_SHINGLES,
     MinHasher,
     MinHashSpec,

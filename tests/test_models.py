@@ -7,7 +7,7 @@ from reference import reference_bits, reference_buckets
 from meta4 import HashModel
 from meta4.errors import EmbeddingError, InputError
 from meta4.models.codes import hamming_distance, unpack_bits
-from meta4.models.grid import GRID_MAX
+from meta4.models.graphs.grid import GRID_MAX
 from meta4.models.specs import CellsSpec, ItqSpec, LshSpec
 
 

@@ -7,8 +7,8 @@ from test_search import every_saving_counts
 from test_training import CPU, mixture, unit
 
 from meta4 import Document, HashModel, Meta4
-from meta4.adapter.healing import heal_index
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.manage.heal import heal_index
+from meta4.adapter.measure.tune import tune_index
 from meta4.errors import InputError
 from meta4.models.specs import DtshSpec, LearnedSpec, NpHashSpec
 

@@ -12,12 +12,12 @@ from secured import HASHED, PASSWORD, SecuredElasticsearch, SecuredOpenSearch
 
 from meta4 import DocumentHasher
 from meta4.adapter.cli.main import cli
-from meta4.adapter.engines.connecting import connect
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.rehashing import make_alias
-from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.engines.connection import connect
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.model_store import ModelStore
+from meta4.adapter.move.rehash import make_alias
 from meta4.errors import RefusedError
 
 pytestmark = pytest.mark.server

@@ -165,8 +165,8 @@ def test_bad_vectors_are_refused_by_the_server_in_our_words(
 
 
 def test_a_dotted_field(engine, make_index, index_name, models, vectors):
-    from meta4.adapter.indexes import create_index
-    from meta4.adapter.store import ModelStore
+    from meta4.adapter.manage.indexes import create_index
+    from meta4.adapter.model_store import ModelStore
 
     model = models["cells"]
     ref = ModelStore(engine).push("dotted", model)
@@ -183,7 +183,7 @@ def test_a_dotted_field(engine, make_index, index_name, models, vectors):
 
 
 def test_a_model_too_heavy_for_the_cluster_state_is_refused(engine, index_name, vectors):
-    from meta4.adapter.indexes import create_index
+    from meta4.adapter.manage.indexes import create_index
     from meta4.mappings.spec import ModelRef
 
     wide = np.random.default_rng(0).standard_normal((300, 2048)).astype(np.float32)

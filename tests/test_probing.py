@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from reference import reference_probe_order
 
 from meta4.errors import InputError
-from meta4.models.calibration import TARGETS, Calibration, calibrate
-from meta4.models.directory import Directory, bucket_terms
-from meta4.models.probing import check_plan, rank_buckets
+from meta4.models.probing.calibration import TARGETS, Calibration, calibrate
+from meta4.models.probing.directory import Directory, bucket_terms
+from meta4.models.probing.ranking import check_plan, rank_buckets
 
 
 def directory_of(model, vectors):

@@ -14,19 +14,20 @@ from conftest import FIELD, SPECS, connect, word_documents
 from test_cli import meta4_here
 
 from meta4 import Document, DocumentHasher, HashModel, Meta4
-from meta4.adapter import moving, rehashing
-from meta4.adapter.catalog import read_spec
-from meta4.adapter.changes import Place
-from meta4.adapter.copying import copy_index
-from meta4.adapter.examining import examine_index
-from meta4.adapter.healing import heal_index
-from meta4.adapter.holding import AT_ONCE, free_settings, writes_held
-from meta4.adapter.indexes import create_index
-from meta4.adapter.loading import load_documents
-from meta4.adapter.moving import behind, state_of
-from meta4.adapter.rehashing import make_alias, rehash_index, roll_back
-from meta4.adapter.store import ModelStore
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.doctor import examine_index
+from meta4.adapter.manage.heal import heal_index
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.model_store import ModelStore
+from meta4.adapter.move import alias_move as moving
+from meta4.adapter.move import rehash as rehashing
+from meta4.adapter.move.alias_move import behind, state_of
+from meta4.adapter.move.changes import Place
+from meta4.adapter.move.copy import copy_index
+from meta4.adapter.move.rehash import make_alias, rehash_index, roll_back
+from meta4.adapter.move.write_hold import AT_ONCE, free_settings, writes_held
+from meta4.adapter.search.catalog import read_spec
 from meta4.errors import ConflictError, EngineError, InputError, RefusedError
 from meta4.ingest.new_embeddings import NewEmbeddings
 

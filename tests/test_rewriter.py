@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from conftest import FIELD
 
-from meta4.adapter.clauses import find_sites
-from meta4.adapter.planning import RequestPlan
-from meta4.adapter.rewriter import PlannedSite, rewrite_body
+from meta4.adapter.search.clauses import find_sites
+from meta4.adapter.search.plan import RequestPlan
+from meta4.adapter.search.rewriter import PlannedSite, rewrite_body
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.opensearch import OpenSearchDialect
 from meta4.mappings.spec import IndexSpec, ModelRef
-from meta4.models.probing import Probes
+from meta4.models.probing.ranking import Probes
 
 GOLDEN = Path(__file__).parent / "golden"
 DIALECTS = {"opensearch": OpenSearchDialect(), "elasticsearch": ElasticsearchDialect()}

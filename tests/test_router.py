@@ -6,9 +6,9 @@ import torch
 from test_training import CPU, unit
 
 from meta4 import HashModel
-from meta4.models.cells import fit_cell_buckets
-from meta4.models.judging import documents_looked_into
-from meta4.models.network_graph import routed_hash_to_onnx
+from meta4.models.choice.judgement import documents_looked_into
+from meta4.models.graphs.network_graph import routed_hash_to_onnx
+from meta4.models.kinds.cells import fit_cell_buckets
 from meta4.models.specs import LearnedSpec, LshSpec
 from meta4.models.training.router import RouterNetwork, cell_neighbours
 

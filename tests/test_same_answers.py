@@ -5,9 +5,9 @@ import pytest
 from conftest import FIELD, N_SHARED, Words
 
 from meta4 import Meta4
-from meta4.adapter.changes import Place
-from meta4.adapter.copying import copy_index
-from meta4.adapter.engines.connecting import connect
+from meta4.adapter.engines.connection import connect
+from meta4.adapter.move.changes import Place
+from meta4.adapter.move.copy import copy_index
 
 pytestmark = pytest.mark.server
 N_QUERIES, N_QUESTIONS = 1000, 200

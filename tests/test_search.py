@@ -7,10 +7,10 @@ import pytest
 from conftest import FIELD, N_SHARED, on_one_engine, word_documents
 
 from meta4 import Meta4
-from meta4.adapter import planning
-from meta4.adapter.evaluating import evaluate_index
-from meta4.adapter.truth import recall_by_score
-from meta4.adapter.tuning import tune_index
+from meta4.adapter.measure.evaluation import evaluate_index
+from meta4.adapter.measure.exact import recall_by_score
+from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.search import plan as planning
 from meta4.errors import ClauseError, EmbeddingError, InputError, NotFoundError
 
 pytestmark = pytest.mark.server
@@ -111,14 +111,14 @@ def test_never_fewer_than_k_when_k_match(words, monkeypatch):
 
 def test_a_short_page_widens_by_itself(words, monkeypatch):
     """The plan is made to look into one bucket; the page comes back whole all the same."""
-    from meta4.adapter import gateway
+    from meta4.adapter import client as gateway
 
     real = gateway.plan_request
 
     def stingy(*args, **kwargs):
         from dataclasses import replace
 
-        from meta4.models.probing import Probes
+        from meta4.models.probing.ranking import Probes
 
         plan = real(*args, **kwargs)
         if plan.probes is None:

@@ -13,10 +13,10 @@ from conftest import hear_interrupts
 
 from meta4 import HashModel
 from meta4.errors import InputError
-from meta4.models.cells import fit_cell_buckets
 from meta4.models.codes import hamming_distance, pack_bits, unpack_bits
-from meta4.models.network import NetworkHash
-from meta4.models.network_graph import network_hash_to_onnx
+from meta4.models.graphs.network import NetworkHash
+from meta4.models.graphs.network_graph import network_hash_to_onnx
+from meta4.models.kinds.cells import fit_cell_buckets
 from meta4.models.specs import CatalyzerSpec, DtshSpec, LshSpec, NpHashSpec
 from meta4.models.training.classes import NOISE, classes_of_clusters
 from meta4.models.training.figures import CSV_FILE, PLOT_FILE, training_figures

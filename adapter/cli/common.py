@@ -27,11 +27,11 @@ from rich.text import Text
 
 from ...errors import InputError
 from ...ingest.sources import read_embeddings
-from ..catalog import read_spec
 from ..engines.access import Access
-from ..engines.connecting import connect
+from ..engines.connection import connect
 from ..engines.engine import Engine
 from ..engines.node import running_url
+from ..search.catalog import read_spec
 
 F = TypeVar("F", bound=Callable[..., Any])
 URL_VARIABLE = "META4_URL"

@@ -4,19 +4,11 @@ from contextlib import ExitStack
 
 import click
 
-from ..demonstration import INDEX, Demonstration, run_demonstration
-from ..engines.connecting import connect
+from ..engines.connection import connect
 from ..engines.node import EmbeddedNode
 from ..engines.node.folders import default_data
-from .common import (
-    counting,
-    downloading,
-    json_option,
-    notes,
-    print_json,
-    print_table,
-    stages,
-)
+from .common import counting, downloading, json_option, notes, print_json, print_table, stages
+from .demonstration import INDEX, Demonstration, run_demonstration
 
 _HEAP_MB = 2048
 

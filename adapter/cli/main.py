@@ -8,17 +8,17 @@ import click
 
 from ..._version import __version__
 from ...errors import Meta4Error
-from .copying import copy_command
 from .demo import demo_command
-from .doctor import doctor_command
-from .documents import ingest_command
-from .embedding import embed_group
-from .indexes import index_group
-from .models import model_group
-from .moving import alias_command, rehash_command, rollback_command
+from .index.copy import copy_command
+from .index.doctor import doctor_command
+from .index.group import index_group
+from .index.move import alias_command, rehash_command, rollback_command
+from .ingest import ingest_command
+from .model.embed import embed_group
+from .model.group import model_group
+from .model.train import train_command
 from .node import node_group
 from .queries import analogy_command, eval_command, explain_command, similar_command
-from .training import train_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -8,8 +8,8 @@ import click
 import orjson
 
 from ...errors import InputError
-from ..evaluating import evaluate_index
-from ..gateway import Meta4
+from ..client import Meta4
+from ..measure.evaluation import evaluate_index
 from .common import (
     F,
     counting,

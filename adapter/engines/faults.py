@@ -2,13 +2,7 @@
 
 from typing import Any
 
-from ...errors import (
-    EngineError,
-    NotFoundError,
-    PushedBackError,
-    RefusedError,
-    UnreachableError,
-)
+from ...errors import EngineError, NotFoundError, PushedBackError, RefusedError, UnreachableError
 
 #: Too many requests, or a node, its primary or a proxy's server away.
 _PUSHED_BACK = frozenset({429, 502, 503, 504})

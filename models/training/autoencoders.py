@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..dash_report import TriedWidth
 from ..embeddings import Progress
 from ..fractal import FractalDimension, correlation_dimension
+from ..kinds.dash_report import TriedWidth
 from ..specs import DashSpec
 from .loop import Training
 from .options import TrainingOptions

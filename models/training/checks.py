@@ -3,8 +3,8 @@
 import numpy as np
 
 from ...errors import InputError
-from ..cells import check_enough_for_cells
 from ..embeddings import Embeddings
+from ..kinds.cells import check_enough_for_cells
 from ..specs import CellBucketsSpec, TrainedSpec
 
 

@@ -22,11 +22,11 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..artifact import fingerprint
-from ..dash_report import DashReport
 from ..embeddings import Embeddings, Progress, unit
 from ..fractal import correlation_dimension
-from ..lsh_tuning import radius, tune_lsh
-from ..network import ClassedHash, Layer, Network
+from ..graphs.network import ClassedHash, Layer, Network
+from ..kinds.dash_report import DashReport
+from ..kinds.lsh_widths import radius, tune_lsh
 from ..specs import DashSpec
 from .autoencoders import AutoEncoder, SubSpace, dense, encoded, find_sub_space
 from .classes import classes_of_labels

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..network import LEAKY_SLOPE, Activation, Layer, Network
+from ..graphs.network import LEAKY_SLOPE, Activation, Layer, Network
 
 _BATCH = 16_384
 

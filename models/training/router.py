@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..artifact import fingerprint
-from ..cells import fit_cells
 from ..embeddings import Embeddings, Progress, unit
-from ..grid import GridWeights
-from ..linear_graph import linear_hash_to_onnx
-from ..network import Layer, Router
-from ..runtime import open_session, run_in_batches
+from ..graphs.grid import GridWeights
+from ..graphs.linear_graph import linear_hash_to_onnx
+from ..graphs.network import Layer, Router
+from ..graphs.runtime import open_session, run_in_batches
+from ..kinds.cells import fit_cells
 from ..specs import LearnedSpec
 from .loop import Training, choose_device
 from .options import TrainingOptions

@@ -8,9 +8,9 @@
 """
 
 from ._version import __version__
+from .adapter.client import Meta4
 from .adapter.engines.access import Access
 from .adapter.engines.node import EmbeddedNode
-from .adapter.gateway import Meta4
 from .errors import Meta4Error
 from .ingest.documents import Document
 from .ingest.hashing import DocumentHasher

@@ -1,0 +1,1 @@
+"""`meta4 index`, and `meta4 copy`."""

@@ -1,0 +1,134 @@
+"""`meta4 copy`."""
+
+from typing import get_args
+
+import click
+
+from ....errors import InputError
+from ....mappings.spec import STRATEGIES, Hashing, Strategy
+from ....models.probing.ranking import PLANS, Plan
+from ...manage.indexes import new_spec
+from ...model_store import ModelStore, resolve_reference
+from ...move.changes import Place
+from ...move.copy import CopyReport, adopt_index, copy_index, count_left
+from ..common import counting, engine_at, json_option, notes, print_json
+
+_SHOWN = 20
+
+
+@click.command("copy")
+@click.argument("source")
+@click.argument("target")
+@click.option("--model", "reference", help="Hash with this model: SOURCE need not be hashed.")
+@click.option("--field", help="With --model: the field that holds the vectors.")
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    help="How the exact rerank runs. Default: as in SOURCE, with --model native.",
+)
+@click.option(
+    "--plan", type=click.Choice(PLANS), help="Order of the buckets. Default: as in SOURCE."
+)
+@click.option(
+    "--hashing",
+    type=click.Choice(get_args(Hashing)),
+    help="Who hashes what is written later. Default: as in SOURCE, with --model client.",
+)
+@click.option("--shards", type=click.IntRange(1), help="Default: as many as SOURCE has.")
+@click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
+@json_option
+def copy_command(
+    source: str,
+    target: str,
+    reference: str | None,
+    field: str | None,
+    strategy: Strategy | None,
+    plan: Plan | None,
+    hashing: Hashing | None,
+    shards: int | None,
+    replicas: int,
+    as_json: bool,
+) -> None:
+    """Copy the index SOURCE to TARGET, both written URL/INDEX, between any two clusters.
+
+    A hashed index keeps ids, codes, buckets, model and calibration. With --model and --field any
+    index with vectors becomes a hashed one. SOURCE is only read. A copy that was cut off goes on
+    with the same command, which later brings what was written since (what was deleted since stays
+    in TARGET). Afterwards documents are counted, and some compared; the exit code is 1 where
+    something is missing, left over or different.
+
+    Example: meta4 copy http://old:9200/words http://new:9200/words
+    """
+    if (reference is None) != (field is None):
+        raise InputError("--model and --field belong together; without both SOURCE is hashed")
+    here, there = _place(source), _place(target)
+    with counting(f"copying to {there}", count_left(here, there), "documents") as advance:
+        if reference is None or field is None:
+            given = {"strategy": strategy, "plan": plan, "hashing": hashing}
+            report = copy_index(
+                here,
+                there,
+                {name: value for name, value in given.items() if value is not None},
+                shards=shards,
+                replicas=replicas,
+                advance=advance,
+            )
+        else:
+            ref, model = resolve_reference(ModelStore(there.engine), reference)
+            spec = new_spec(
+                there.engine,
+                field,
+                ref,
+                model,
+                strategy=strategy or "native",
+                plan=plan,
+                hashing=hashing or "client",
+            )
+            report = adopt_index(
+                here, there, spec, model, shards=shards, replicas=replicas, advance=advance
+            )
+    if as_json:
+        print_json(_as_dict(report))
+    else:
+        _show(report, there)
+    if not report.is_whole:
+        raise click.exceptions.Exit(1)
+
+
+def _place(text: str) -> Place:
+    url, _, index = text.rpartition("/")
+    if not index or "://" not in url:
+        raise InputError(f"{text!r}: expected URL/INDEX, as in http://localhost:9200/words")
+    return Place(engine_at(url), index)
+
+
+def _as_dict(report: CopyReport) -> dict[str, object]:
+    return {
+        "copied": report.loaded.n_indexed,
+        "hashed": report.n_hashed,
+        "seconds": report.loaded.seconds,
+        "docs_per_s": report.loaded.docs_per_s,
+        "source_documents": report.n_source,
+        "target_documents": report.n_target,
+        "compared": report.n_compared,
+        "differing": report.differing,
+        "refused": report.loaded.n_refused,
+        "refusals": [
+            {"id": refusal.id, "reason": refusal.reason} for refusal in report.loaded.refusals
+        ],
+    }
+
+
+def _show(report: CopyReport, target: Place) -> None:
+    loaded = report.loaded
+    click.echo(
+        f"{loaded.n_indexed:,} documents copied in {loaded.seconds:.1f} s "
+        f"({loaded.docs_per_s:,.0f}/s), {report.n_hashed:,} of them hashed anew; "
+        f"{report.n_target:,} in {target}, {report.n_source:,} in the source; "
+        f"{report.n_compared:,} compared, {len(report.differing):,} differ; "
+        f"{loaded.n_refused:,} refused"
+    )
+    for refusal in loaded.refusals[:_SHOWN]:
+        notes.print(f"refused id {refusal.id}: {refusal.reason}", markup=False)
+    for identity in report.differing[:_SHOWN]:
+        notes.print(f"differs: id {identity}", markup=False)

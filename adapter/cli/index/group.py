@@ -1,0 +1,230 @@
+"""`meta4 index`: make, list, show, tune and drop hashed indexes."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from ....errors import InputError
+from ....mappings.spec import STRATEGIES, Hashing, Strategy
+from ....mappings.texts import TextSpec
+from ....models.kinds.minhash import load_minhash
+from ....models.probing.ranking import PLANS, Plan
+from ...manage import heal as healing
+from ...manage import indexes
+from ...measure import tune as tuning
+from ...model_store import ModelStore, resolve_reference
+from ...search.near_duplicates import create_text_index
+from ..common import (
+    counting,
+    engine_at,
+    json_option,
+    print_json,
+    print_table,
+    query_options,
+    read_queries,
+    url_option,
+)
+
+_QUERIES = {"documents": "of its documents as queries", "given": "given queries"}
+
+
+@click.group("index")
+def index_group() -> None:
+    """Hashed indexes."""
+
+
+@index_group.command("create")
+@click.argument("name")
+@click.option(
+    "--model", "reference", required=True, help="A model's folder, or NAME[@VERSION] in the store."
+)
+@click.option("--field", help="The hashed field. Default: embedding, or text for a minhash model.")
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="native",
+    show_default=True,
+    help="How the exact rerank runs.",
+)
+@click.option(
+    "--plan",
+    type=click.Choice(PLANS),
+    help="Order of the buckets. Default: learned for a learned model, classes for dash, else "
+    "centroid.",
+)
+@click.option(
+    "--hashing",
+    type=click.Choice(get_args(Hashing)),
+    default="server",
+    show_default=True,
+    help="Who hashes documents.",
+)
+@click.option("--shards", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
+@url_option
+@json_option
+def create_command(
+    name: str,
+    reference: str,
+    field: str | None,
+    strategy: Strategy,
+    plan: Plan | None,
+    hashing: Hashing,
+    shards: int,
+    replicas: int,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Create the index NAME with a hashed field of vectors, or of texts with a minhash model.
+
+    With --hashing server an ingest pipeline hashes whatever any client sends; with client,
+    'meta4 ingest' or your own code does. The same command again changes nothing.
+
+    Example: meta4 index create words --model words-model --field embedding
+    """
+    engine = engine_at(url)
+    minhash = load_minhash(Path(reference))
+    if minhash is not None:
+        if plan is not None or strategy != "native":
+            raise InputError(
+                "an index of texts is reranked by Jaccard similarity, and its buckets have no "
+                "order; leave --strategy and --plan out"
+            )
+        texts = TextSpec(field=field or "text", minhash=minhash)
+        create_text_index(engine, name, texts, shards=shards, replicas=replicas)
+        if as_json:
+            print_json({"index": name, **texts.model_dump(mode="json")})
+        else:
+            click.echo(f"{name}: texts of field {texts.field}, {minhash}, hashing by client")
+        return
+    engine.check_usable(scripts=indexes.needs_scripts(strategy, hashing))
+    ref, model = resolve_reference(ModelStore(engine), reference)
+    spec = indexes.create_index(
+        engine,
+        name,
+        field=field or "embedding",
+        ref=ref,
+        model=model,
+        strategy=strategy,
+        plan=plan,
+        hashing=hashing,
+        shards=shards,
+        replicas=replicas,
+    )
+    if as_json:
+        print_json({"index": name, **spec.model_dump(mode="json")})
+    else:
+        click.echo(
+            f"{name}: field {spec.field}, model {spec.model}, strategy {spec.strategy}, "
+            f"plan {spec.plan}, hashing by {spec.hashing}"
+        )
+
+
+@index_group.command("list")
+@url_option
+@json_option
+def list_command(url: str | None, as_json: bool) -> None:
+    """List the hashed indexes."""
+    entries = indexes.list_indexes(engine_at(url))
+    if as_json:
+        print_json(entries)
+        return
+    columns = ["index", "field", "documents", "model", "strategy", "plan", "tuned"]
+    print_table(columns, [[entry[column] for column in columns] for entry in entries])
+
+
+@index_group.command("show")
+@click.argument("name")
+@url_option
+@json_option
+def show_command(name: str, url: str | None, as_json: bool) -> None:
+    """Show an index: model, strategy, buckets, documents without a hash, calibration."""
+    shown = indexes.show_index(engine_at(url), name)
+    if as_json:
+        print_json(shown)
+        return
+    calibration = shown.pop("calibration", None)
+    print_table(["", ""], [[key, str(value)] for key, value in shown.items()])
+    if calibration is not None:
+        _show_calibration(calibration)
+
+
+@index_group.command("tune")
+@click.argument("name")
+@query_options(least=10, default=tuning.N_QUERIES)
+@click.option("--plan", type=click.Choice(PLANS), help="Change the index's plan to this one.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@url_option
+@json_option
+def tune_command(
+    name: str,
+    queries: int,
+    query_file: Path | None,
+    plan: Plan | None,
+    seed: int,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Measure how much to look into for recall 0.90, 0.95, 0.99 and 0.999, and store it.
+
+    The index's own documents are the queries, the engine's exact scan is the truth. Where people
+    search with other vectors than documents have (questions, photographs of other things), give
+    some of theirs with --query-file: the promise holds for queries like those measured.
+
+    Example: meta4 index tune words --query-file asked-last-week.npy
+    """
+    engine = engine_at(url)
+    given, n_queries = read_queries(query_file, queries, engine, name)
+    with counting(f"tuning {name}", n_queries, "queries") as progress:
+        calibration = tuning.tune_index(
+            engine, name, plan=plan, n_queries=n_queries, given=given, seed=seed, progress=progress
+        )
+    if as_json:
+        print_json(calibration.model_dump(mode="json"))
+    else:
+        _show_calibration(calibration.model_dump(mode="json"))
+
+
+@index_group.command("heal")
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Only count them.")
+@url_option
+@json_option
+def heal_command(name: str, dry_run: bool, url: str | None, as_json: bool) -> None:
+    """Hash again what was written past the pipeline: no hash, or not its vector's.
+
+    The engine runs no pipeline for an update inside _bulk, unless it says doc_as_upsert.
+    """
+    engine = engine_at(url)
+    n = healing.heal_index(engine, name, dry_run=dry_run)
+    if as_json:
+        print_json({"index": name, "stale": n, "healed": 0 if dry_run else n})
+    else:
+        click.echo(f"{name}: {n:,} stale documents{'' if dry_run else ', hashed again'}")
+
+
+@index_group.command("drop")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@url_option
+def drop_command(name: str, yes: bool, url: str | None) -> None:
+    """Delete an index and its pipeline; models stay in the store."""
+    if not yes:
+        click.confirm(f"delete index {name} and all its documents?", abort=True, err=True)
+    indexes.drop_index(engine_at(url), name)
+    click.echo(f"{name} is gone")
+
+
+def _show_calibration(calibration: dict[str, Any]) -> None:
+    depths = calibration["depths"]
+    print_table(
+        ["recall", *[f"k = {depth}" for depth in depths]],
+        [
+            [target, *[f"{share:.2%}" for share in shares]]
+            for target, shares in sorted(calibration["shares"].items())  # an engine mixes them
+        ],
+        title=f"\nshare of the buckets' entries to look into, {calibration['plan']} order, "
+        f"measured with {calibration['n_queries']:,} {_QUERIES[calibration['queries']]} in "
+        f"{calibration['n_documents']:,} documents",
+    )

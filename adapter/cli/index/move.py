@@ -1,0 +1,137 @@
+"""`meta4 index alias`, `rehash` and `rollback`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+
+from ....ingest.new_embeddings import NewEmbeddings
+from ...model_store import ModelStore, resolve_reference
+from ...move import rehash as rehashing
+from ...move.rehash import RehashReport
+from ...search.catalog import read_spec
+from ..common import counting, engine_at, json_option, notes, print_json, url_option
+
+
+@click.command("alias")
+@click.argument("alias")
+@click.argument("name")
+@url_option
+def alias_command(alias: str, name: str, url: str | None) -> None:
+    """Give the index NAME the name ALIAS, which 'meta4 index rehash' can move.
+
+    Example: meta4 index alias words words-1
+    """
+    rehashing.make_alias(engine_at(url), alias, name)
+    click.echo(f"{alias} names {name}")
+
+
+@click.command("rehash")
+@click.argument("alias")
+@click.option(
+    "--model", "reference", required=True, help="The new model: a folder, or NAME[@VERSION]."
+)
+@click.option(
+    "--vectors",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="New embeddings by document id (.npy with --ids, .parquet or .ndjson).",
+)
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="For .npy: a text file with one id a line.",
+)
+@url_option
+@json_option
+def rehash_command(
+    alias: str,
+    reference: str,
+    vectors: Path | None,
+    ids: Path | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Hash all documents of ALIAS anew, with another model or other embeddings, without downtime.
+
+    A new index is built beside the live one and follows what is written there; its recall is
+    measured, and the alias moved in one step. The old index is kept for 'meta4 index rollback'.
+    Ended at any moment, the same command goes on.
+
+    Example: meta4 index rehash words --model words-model-2
+    """
+    engine = engine_at(url)
+    ref, model = resolve_reference(ModelStore(engine), reference)
+    embeddings = None
+    if vectors is not None:
+        field = read_spec(engine, alias).field
+        embeddings = NewEmbeddings(vectors, field, ids)
+    with _filling(f"rehashing {alias}") as filling:
+        report = rehashing.rehash_index(
+            engine, alias, ref, model, embeddings=embeddings, filling=filling
+        )
+    _show_move(report, as_json)
+
+
+@click.command("rollback")
+@click.argument("alias")
+@url_option
+@json_option
+def rollback_command(alias: str, url: str | None, as_json: bool) -> None:
+    """Move ALIAS back to the index that it named before, with all that was written since."""
+    engine = engine_at(url)
+    with _filling(f"rolling {alias} back") as filling:
+        report = rehashing.roll_back(engine, alias, filling)
+    _show_move(report, as_json)
+
+
+@contextmanager
+def _filling(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar whose length is told by the first call."""
+    bars = ExitStack()
+    shown: list[Callable[[int], None]] = []
+
+    def advance(n: int, left: int) -> None:
+        if not shown:
+            shown.append(bars.enter_context(counting(what, left, "documents")))
+        shown[0](n)
+
+    with bars:
+        yield advance
+
+
+def _show_move(report: RehashReport, as_json: bool) -> None:
+    loaded, evaluation = report.loaded, report.evaluation
+    if as_json:
+        print_json(
+            {
+                "alias": report.alias,
+                "before": report.source,
+                "now": report.target,
+                "documents": loaded.n_indexed,
+                "deleted": report.n_deleted,
+                "refused": loaded.n_refused,
+                "without_embedding": report.n_without_embedding,
+                "recall": None if evaluation is None else evaluation.recall_at_k,
+            }
+        )
+    else:
+        measured = (
+            ""
+            if evaluation is None
+            else f"; recall {evaluation.recall_at_k:.3f} where "
+            f"{evaluation.recall_asked:g} is promised"
+        )
+        click.echo(
+            f"{report.alias} names {report.target}: {loaded.n_indexed:,} documents brought, "
+            f"{report.n_deleted:,} deleted, {loaded.n_refused:,} refused, "
+            f"{report.n_without_embedding:,} without a new embedding{measured}"
+        )
+        click.echo(
+            f"{report.source} is kept; back to it: meta4 index rollback {report.alias}; "
+            f"or drop it: meta4 index drop {report.source}"
+        )
+    if loaded.n_refused:
+        for refusal in loaded.refusals[:20]:
+            notes.print(f"refused id {refusal.id}: {refusal.reason}", markup=False)
+        raise click.exceptions.Exit(2)

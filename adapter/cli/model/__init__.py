@@ -1,0 +1,1 @@
+"""`meta4 model`, `train` and `embed`."""

@@ -1,0 +1,32 @@
+"""Names of indexes as they go into a request's path: nothing else can be said with them."""
+
+import re
+
+from ...errors import InputError
+
+#: What both engines refuse in a name, and what would end it in a path.
+_NEVER = re.compile(r'[\s\\/?"<>|#:%]')
+_OF_SEVERAL = re.compile(r"[*,]")
+_MOST_BYTES = 255
+
+
+def check_index(name: str, *, pattern: bool = False) -> str:
+    """The name, if it is one.
+
+    Args:
+        name: what was given.
+        pattern: whether it may stand for several.
+
+    Raises:
+        InputError: it is none, or names several where one is meant.
+    """
+    if not name or len(name.encode(errors="replace")) > _MOST_BYTES:
+        raise InputError(f"index {name[:40]!r}: expected a name of 1 to {_MOST_BYTES} bytes")
+    if _NEVER.search(name) or name[0] in "_-+" or name in (".", "..") or not name.isprintable():
+        raise InputError(
+            f"index {name!r}: expected letters, digits, '-', '_' and '.', beginning with a "
+            f"letter or digit"
+        )
+    if not pattern and _OF_SEVERAL.search(name):
+        raise InputError(f"index {name!r} may name several; name one of them")
+    return name

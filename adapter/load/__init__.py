@@ -1,0 +1,1 @@
+"""Sending documents in bulk."""

@@ -1,0 +1,1 @@
+"""Hashed indexes: made, shown, healed, examined, dropped."""

@@ -1,0 +1,1 @@
+"""Exact answers, comparison with them, calibration."""

@@ -1,0 +1,236 @@
+"""The two clauses, and where in a query they may stand."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ...errors import ClauseError
+
+SIMILAR, ANALOGY = "meta4_similar", "meta4_analogy"
+_NAMES = (SIMILAR, ANALOGY)
+#: More is a scan; engines cap a result page at 10,000 as well.
+MAX_K = 10_000
+#: `bool` children that hold for every hit, so that they narrow what is searched.
+_NARROWING = ("must", "filter")
+#: Objects and lists in each other. Engines take 20 or 30 queries, of up to three each.
+_DEEPEST = 200
+#: Queries that pass the hits of an inner query on: name to where it stands.
+_WRAPPERS = {
+    "constant_score": ("filter",),
+    "function_score": ("query",),
+    "script_score": ("query",),
+    "boosting": ("positive",),
+    "dis_max": ("queries",),
+    "hybrid": ("queries",),
+}
+
+Path = tuple[str | int, ...]
+Query = dict[str, Any]
+K = Annotated[int, Field(ge=1, le=MAX_K)]
+Recall = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Operand(BaseModel):
+    """A vector, or the id of a document that has one; of a field of texts a text, or an id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str | None = None
+    vector: list[float] | None = None
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "Operand":
+        if sum(value is not None for value in (self.id, self.vector, self.text)) != 1:
+            raise ValueError("give either 'id' or 'vector', or 'text' for a field of texts")
+        return self
+
+
+class SimilarClause(Operand):
+    """`{"meta4_similar": {FIELD: {"vector": […] | "id": "…", "k": 25, "recall": 0.95}}}`."""
+
+    k: K = 10
+    recall: Recall = 0.95
+
+
+class AnalogyClause(BaseModel):
+    """`{"meta4_analogy": {FIELD: {"a": …, "b": …, "c": …}}}`: a is to b as c is to ?.
+
+    Methods: `3cosadd` (Mikolov et al., NAACL 2013: nearest to b - a + c) and `3cosmul` (Levy &
+    Goldberg, CoNLL 2014, equation 4).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    a: Operand
+    b: Operand
+    c: Operand
+    k: K = 10
+    recall: Recall = 0.99
+    method: Literal["3cosadd", "3cosmul"] = "3cosadd"
+
+    @property
+    def operands(self) -> tuple[Operand, Operand, Operand]:
+        """In the order a, b, c."""
+        return self.a, self.b, self.c
+
+
+Clause = SimilarClause | AnalogyClause
+
+
+@dataclass(frozen=True)
+class Site:
+    """A clause where it stands.
+
+    Attributes:
+        path: keys and positions from the query's root to the clause.
+        field: the vector field.
+        clause: what is asked.
+        filters: queries beside it that every hit must match.
+        exclusions: queries beside it that no hit may match.
+    """
+
+    path: Path
+    field: str
+    clause: Clause
+    filters: tuple[Query, ...]
+    exclusions: tuple[Query, ...]
+
+
+def find_sites(query: Any) -> list[Site]:
+    """All clauses in a query, with the filters that hold for each.
+
+    Raises:
+        ClauseError: a clause that cannot be read, or stands where it cannot be rewritten.
+    """
+    return list(_walk(query, (), (), ()))
+
+
+def contains_clause(query: Any) -> bool:
+    """Whether one of the two names occurs anywhere inside.
+
+    Raises:
+        ClauseError: it is nested so deep that engines refuse it.
+    """
+    layer = [query] if isinstance(query, dict | list) else []
+    for _ in range(_DEEPEST):
+        if any(name in value for value in layer if isinstance(value, dict) for name in _NAMES):
+            return True
+        # Numbers are sorted out at once: a vector is a long list of them.
+        layer = [
+            child
+            for value in layer
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, dict | list)
+        ]
+        if not layer:
+            return False
+    raise ClauseError(f"the query is nested deeper than {_DEEPEST} objects and lists")
+
+
+N = TypeVar("N", int, float)
+
+
+def number_in(body: Mapping[str, Any], name: str, default: N) -> N:
+    """A number of a search body, of the default's type.
+
+    Raises:
+        ClauseError: something else.
+    """
+    value = body.get(name, default)
+    try:
+        return type(default)(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ClauseError(f"{name}: expected a number, got {str(value)[:60]!r}") from error
+
+
+def _walk(
+    query: Any, path: Path, filters: tuple[Query, ...], exclusions: tuple[Query, ...]
+) -> Iterator[Site]:
+    if not isinstance(query, dict) or len(query) != 1:
+        if not contains_clause(query):
+            return
+        raise ClauseError(
+            f"query at {_where(path)}: expected an object with one key, as in "
+            f'{{"{SIMILAR}": {{FIELD: {{…}}}}}}'
+        )
+    ((name, body),) = query.items()
+    if name in _NAMES:
+        field, clause = _parse(name, body, path)
+        yield Site(path, field, clause, filters, exclusions)
+    elif name == "bool" and isinstance(body, dict):
+        yield from _walk_bool(body, (*path, "bool"), filters, exclusions)
+    elif name in _WRAPPERS and isinstance(body, dict):
+        for key, inner in body.items():
+            if key in _WRAPPERS[name]:
+                yield from _walk_children(inner, (*path, name, key), filters, exclusions)
+            elif contains_clause(inner):
+                raise _misplaced(f"'{key}' of '{name}'", path)
+    elif contains_clause(body):
+        raise _misplaced(f"'{name}'", path)
+
+
+def _walk_bool(
+    body: Query, path: Path, filters: tuple[Query, ...], exclusions: tuple[Query, ...]
+) -> Iterator[Site]:
+    if contains_clause(body.get("must_not")):
+        raise _misplaced("'must_not'", path)
+    plain = tuple(
+        child
+        for key in _NARROWING
+        for child in _as_list(body.get(key))
+        if not contains_clause(child)
+    )
+    for key, inner in body.items():
+        if key not in (*_NARROWING, "should", "must_not") and contains_clause(inner):
+            raise _misplaced(f"'{key}' of 'bool'", path)
+    within = (*filters, *plain)
+    without = (*exclusions, *_as_list(body.get("must_not")))
+    for key in (*_NARROWING, "should"):
+        if key in body:
+            yield from _walk_children(body[key], (*path, key), within, without)
+
+
+def _walk_children(
+    children: Any, path: Path, filters: tuple[Query, ...], exclusions: tuple[Query, ...]
+) -> Iterator[Site]:
+    if isinstance(children, list):
+        for i, child in enumerate(children):
+            yield from _walk(child, (*path, i), filters, exclusions)
+    else:
+        yield from _walk(children, path, filters, exclusions)
+
+
+def _parse(name: str, body: Any, path: Path) -> tuple[str, Clause]:
+    if not isinstance(body, dict) or len(body) != 1:
+        raise ClauseError(f"{name} at {_where(path)}: expected {{FIELD: {{…}}}} with one field")
+    ((field, raw),) = body.items()
+    kind = SimilarClause if name == SIMILAR else AnalogyClause
+    try:
+        return str(field), kind.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = str(first["msg"]).removeprefix("Value error, ")
+        got = "" if first["type"] == "missing" else f", got {str(first.get('input'))[:60]}"
+        at = f"{field}.{place}" if place else str(field)
+        raise ClauseError(f"{name} at {_where(path)}: {at}: {message}{got}") from error
+
+
+def _misplaced(place: str, path: Path) -> ClauseError:
+    return ClauseError(
+        f"a meta4 clause cannot stand in {place} (at {_where(path)}); it may be the query itself, "
+        f"or stand in bool (must, filter, should), {', '.join(sorted(_WRAPPERS))}"
+    )
+
+
+def _where(path: Path) -> str:
+    return ".".join(str(part) for part in ("query", *path))
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,1 @@
+"""Choosing a model: what is tried, how it is judged."""

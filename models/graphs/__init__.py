@@ -1,0 +1,1 @@
+"""Hash models as ONNX graphs, and their runtime."""

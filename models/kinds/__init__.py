@@ -1,0 +1,1 @@
+"""Kinds of hash model that need no network, a file each."""

@@ -1,0 +1,1 @@
+"""Which buckets to look into, and how many."""
