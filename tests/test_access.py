@@ -4,8 +4,8 @@ import ssl
 
 import pytest
 import trustme
-from benchmarks.faults import Proxy
-from test_cli import meta4
+from support.command_line import meta4
+from support.servers import proxy_before
 
 from meta4.adapter.engines.access import Access
 from meta4.adapter.engines.connection import connect
@@ -80,7 +80,7 @@ def encrypted(node, authority, *, name="127.0.0.1", asks=False):
     if asks:
         context.verify_mode = ssl.CERT_REQUIRED
         authority.configure_trust(context)
-    return Proxy(int(node.url.rpartition(":")[2]), tls=context)
+    return proxy_before(node, context)
 
 
 @pytest.mark.server

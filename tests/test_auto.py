@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import meta4
+from support.command_line import meta4
 
 from meta4 import HashModel
 from meta4.errors import InputError

@@ -1,57 +1,12 @@
-"""The command line as a user types it: a process, its output, its exit code."""
+"""Commands: their help, their exit codes, and the whole way through them."""
 
-import contextlib
-import io
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import click
 import numpy as np
 import pytest
-from conftest import BOTH
-
-from meta4.adapter.cli.main import cli, main
-
-
-def meta4(*arguments, url=None, stdin=None, env=None):
-    environment = {**os.environ, **(env or {})}
-    if url is not None:
-        environment["META4_URL"] = url
-    return subprocess.run(
-        [sys.executable, "-c", "from meta4.adapter.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        input=stdin,
-        env=environment,
-        check=False,
-    )
-
-
-def meta4_here(*arguments, url=None, stdin=None):
-    """The same in this process: what a command does a second time, without a second's start."""
-    out, err = io.StringIO(), io.StringIO()
-    handler = signal.getsignal(signal.SIGTERM)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((stdin or "").encode())))
-        patch.setenv("META4_URL", url or "")
-        main([str(argument) for argument in arguments])
-    signal.signal(signal.SIGTERM, handler)
-    return subprocess.CompletedProcess([], ended.value.code, out.getvalue(), err.getvalue())
-
-
-def commands(command=cli, path=()):
-    yield path, command
-    if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            yield from commands(inner, (*path, name))
+from support.command_line import commands, meta4, meta4_here
+from support.servers import BOTH
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)

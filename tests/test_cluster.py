@@ -6,9 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 from benchmarks.cluster import N_NODES, Cluster
-from conftest import FIELD, connect, word_documents
+from support.words import FIELD, assert_all_there, word_documents
 
 from meta4 import DocumentHasher, Meta4
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.load import bulk_sender as sending
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
@@ -110,10 +111,7 @@ def befall(cluster, spec, models, sample, what, seconds=15):
     assert (report.n_indexed, report.n_refused) == (N - N_THERE, 0)
     assert failed == []
     assert set(answered) == {5}
-    cluster.engine.refresh(INDEX)
-    hits = cluster.engine.scan(INDEX, {"query": {"match_all": {}}, "_source": ["rank"]})
-    found = {hit["_id"]: hit["_source"]["rank"] for hit in hits}
-    assert found == {word: rank for rank, word in enumerate(sample.words[:N])}
+    assert_all_there(cluster.engine, INDEX, sample, N)
     assert_same_on_every_copy(cluster, spec, sample)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import FIELD
+from support.words import FIELD
 
 from meta4.mappings.code_storage import STORAGES
 from meta4.models.codes import hamming_distance, pack_bits

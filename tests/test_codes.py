@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from reference import reference_hamming
+from support.reference import reference_hamming
 
 from meta4.models import codes
 

@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from conftest import FIELD, connect, word_documents
-from test_cli import meta4
+from support.command_line import meta4
+from support.words import FIELD, word_documents
 
 from meta4 import DocumentHasher, Meta4
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index, new_spec
 from meta4.adapter.measure.tune import tune_index

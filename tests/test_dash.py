@@ -1,16 +1,15 @@
 """DAsH from end to end: what it measures, its networks as ONNX, and its index."""
 
 import json
-import subprocess
-import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import on_one_engine
-from test_network_index import best_of, documents, search
-from test_search import every_saving_counts
-from test_training import CPU, mixture, unit
+from support.command_line import meta4
+from support.searches import best_of, every_saving_counts, row_documents, search
+from support.servers import on_one_engine
+from support.specs import CPU
+from support.vectors import mixture, unit
 
 from meta4 import HashModel
 from meta4.adapter.measure.tune import tune_index
@@ -150,7 +149,7 @@ def test_a_promise_holds_by_class(engine, make_index, index_name, model, labelle
     every_saving_counts(monkeypatch)
     x, _ = labelled
     base, queries = x[:2800], x[2800:]
-    make_index(model, hashing="client", docs=documents(base))
+    make_index(model, hashing="client", docs=row_documents(base))
     tuned = tune_index(engine, index_name, n_queries=200)
     assert tuned.plan == "classes"
     recalls, shares = [], []
@@ -172,12 +171,6 @@ def test_plans_and_models_with_classes_belong_together(make_index, model, models
         make_index(models["itq"], plan="classes")
 
 
-def run(*arguments):
-    code = "from meta4.adapter.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_command_explains_what_it_measured(tmp_path, labelled):
     x, classes = labelled
     np.save(tmp_path / "x.npy", x)
@@ -185,17 +178,17 @@ def test_the_command_explains_what_it_measured(tmp_path, labelled):
     arguments = ["train", tmp_path / "x.npy", "--model", "dash", "--k", 10, "--explain"]
     arguments += ["--layers", 32, "--epochs", 2, "--out", tmp_path / "m"]
     labels = ["--labels", tmp_path / "classes.txt"]
-    done = run(*arguments, *labels)
+    done = meta4(*arguments, *labels)
     assert done.returncode == 0, done.stderr
     for words in ("fractal dimension of the sub-space", "scale of 10 neighbours, r", "chosen"):
         assert words in done.stdout
     assert "hash functions of a table, m" in done.stdout
     assert (tmp_path / "m" / PLOT_FILE).exists()
     arguments[-1] = tmp_path / "n"
-    told = json.loads(run(*arguments, "--tables", 3, "--json").stdout)
+    told = json.loads(meta4(*arguments, "--tables", 3, "--json").stdout)
     assert told["measured"]["tables"] == told["buckets_per_document"] == 3
     assert not told["measured"]["measured"]
     assert told["measured"]["n_classes"] == 1
-    refused = run("train", tmp_path / "x.npy", "--explain", "--out", tmp_path / "o")
+    refused = meta4("train", tmp_path / "x.npy", "--explain", "--out", tmp_path / "o")
     assert refused.returncode == 2
     assert "--model dash" in refused.stderr

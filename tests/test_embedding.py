@@ -8,6 +8,7 @@ import torch
 from benchmarks.data import load_fashion_mnist
 from click.testing import CliRunner
 from PIL import Image
+from support.vectors import unit
 from torch.nn import functional
 
 from meta4.adapter.cli.main import cli
@@ -22,10 +23,6 @@ from meta4.models.images.published_weights import image_weights
 
 def embed(*arguments):
     return CliRunner().invoke(cli, ["embed", "images", *map(str, arguments)], standalone_mode=False)
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def convolved(x, weights, name, norm, stride=1, clip=True):

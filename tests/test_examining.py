@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import FIELD, word_documents
-from test_cli import meta4
+from support.command_line import meta4
+from support.words import FIELD, word_documents
 
 from meta4 import Document, HashModel
 from meta4.adapter.manage.doctor import examine_index, excess_variation

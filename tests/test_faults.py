@@ -10,12 +10,15 @@ import time
 
 import numpy as np
 import pytest
-from benchmarks.faults import Fault, Proxy
-from conftest import FIELD, OpenSearchServer, connect, on_one_engine, running, word_documents
-from test_cli import meta4
+from benchmarks.faults import Fault
+from support.command_line import command, meta4
+from support.servers import on_one_engine, proxy_before, running
+from support.words import FIELD, assert_all_there, word_documents
 
 from meta4 import Document, DocumentHasher, Meta4
 from meta4.adapter.engines import elasticsearch, opensearch
+from meta4.adapter.engines.connection import connect
+from meta4.adapter.engines.node.opensearch import OpenSearchServer
 from meta4.adapter.load import bulk_sender as sending
 from meta4.adapter.load.bulk_sender import Throttle
 from meta4.adapter.load.loader import load_documents
@@ -36,15 +39,8 @@ def many_at_once(monkeypatch):
 
 @pytest.fixture
 def proxy(node):
-    with Proxy(int(node.url.rpartition(":")[2])) as made:
+    with proxy_before(node) as made:
         yield made
-
-
-def assert_all_there(engine, index, sample, n=N):
-    engine.refresh(index)
-    hits = engine.scan(index, {"query": {"match_all": {}}, "_source": ["rank"]})
-    found = {hit["_id"]: hit["_source"]["rank"] for hit in hits}
-    assert found == {word: rank for rank, word in enumerate(sample.words[:n])}
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
@@ -65,7 +61,7 @@ def test_cut_connections_lose_nothing(
     through.close()
     assert proxy.n_cut >= 5
     assert (report.n_indexed, report.n_refused, report.n_settled) == (N, 0, N)
-    assert_all_there(engine, index_name, sample)
+    assert_all_there(engine, index_name, sample, N)
 
 
 def test_a_search_that_is_cut_off_is_asked_again(proxy, words):
@@ -233,14 +229,13 @@ def test_a_load_killed_at_any_moment_goes_on(
     make_index(models["lsh"], hashing="client")
     rows_with_faults(tmp_path / "rows.ndjson", vectors)
     letters = tmp_path / "letters.ndjson"
-    command = [sys.executable, "-c", "from meta4.adapter.cli import main; main()", "ingest",
-               tmp_path / "rows.ndjson", "--index", index_name, "--checkpoint", tmp_path / "c.json",
-               "--dead-letters", letters]  # fmt: skip
+    ingest = command("ingest", tmp_path / "rows.ndjson", "--index", index_name, "--checkpoint",
+                     tmp_path / "c.json", "--dead-letters", letters)  # fmt: skip
     environment = {**os.environ, "META4_URL": node.url}
-    command[2] = SLOWLY + command[2]
+    ingest[2] = SLOWLY + ingest[2]
     killed = 0
     for seed in range(3):
-        process = subprocess.Popen(list(map(str, command)), env=environment)
+        process = subprocess.Popen(ingest, env=environment)
         deadline = time.monotonic() + 30
         before = (tmp_path / "c.json").read_text() if seed else ""
         while time.monotonic() < deadline and process.poll() is None:
@@ -250,9 +245,7 @@ def test_a_load_killed_at_any_moment_goes_on(
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
     assert killed == 3
-    done = subprocess.run(
-        list(map(str, command)), env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(ingest, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "going on after" in done.stderr
     assert not (tmp_path / "c.json").exists()

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import click
 import numpy as np
 import pytest
-from conftest import FIELD, on_one_engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_cli import commands, meta4_here
+from support.command_line import commands, meta4_here
+from support.servers import on_one_engine
+from support.words import FIELD
 
 from meta4 import Document, DocumentHasher, HashModel
 from meta4.adapter.engines.access import CONFIG_VARIABLE, Access

@@ -1,5 +1,5 @@
 import pytest
-from conftest import FIELD, word_documents
+from support.words import FIELD, word_documents
 
 from meta4 import HashModel
 from meta4.adapter.engines.connection import connect

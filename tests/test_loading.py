@@ -4,7 +4,7 @@ import elasticsearch.helpers
 import numpy as np
 import opensearchpy
 import pytest
-from conftest import FIELD, word_documents
+from support.words import FIELD, word_documents
 
 from meta4 import Document, DocumentHasher, Meta4
 from meta4.adapter.engines.opensearch import OpenSearchEngine

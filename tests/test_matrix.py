@@ -1,10 +1,10 @@
 """README's table of what works where: each of its cells, on the server that it names."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from conftest import FIELD, SERVERS, word_documents
+from support import ROOT
+from support.servers import SERVERS
+from support.words import FIELD, word_documents
 
 from meta4 import DocumentHasher, Meta4
 from meta4.adapter.engines.connection import connect
@@ -19,7 +19,7 @@ from meta4.adapter.move.copy import copy_index
 from meta4.errors import RefusedError
 
 pytestmark = pytest.mark.server
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 N = 2000
 #: What a server says that cannot.
 REFUSALS = r"runs no scripts.*--strategy native with --hashing client|use strategy native, and 3cos"

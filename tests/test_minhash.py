@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 import textwrap
 
 import numpy as np
 import orjson
 import pytest
-from conftest import on_one_engine
+from support.command_line import meta4
+from support.servers import on_one_engine
 
 from meta4 import Document, Meta4
 from meta4.adapter.load.loader import load_documents
@@ -238,38 +238,35 @@ def test_documents_without_a_text_or_with_something_else(engine, text_index):
 
 @on_one_engine
 def test_from_the_command_line(engine, index_name, originals, texts, tmp_path):
-    def run(*arguments):
-        code = "from meta4.adapter.cli import main; main()"
-        command = [sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
     rows = ({"_id": str(i), "text": text} for i, text in enumerate(texts))
     (tmp_path / "t.ndjson").write_bytes(b"\n".join(map(orjson.dumps, rows)))
     (tmp_path / "blank.ndjson").write_text('{"text": " "}')
-    refused = run("train", tmp_path / "blank.ndjson", "--model", "minhash", "--out", tmp_path / "m")
+    refused = meta4(
+        "train", tmp_path / "blank.ndjson", "--model", "minhash", "--out", tmp_path / "m"
+    )
     assert (refused.returncode, "line 1: text: a text without" in refused.stderr) == (2, True)
-    trained = run("train", tmp_path / "t.ndjson", "--model", "minhash", "--out", tmp_path / "m")
+    trained = meta4("train", tmp_path / "t.ndjson", "--model", "minhash", "--out", tmp_path / "m")
     assert trained.returncode == 0, trained.stderr
     assert "minhash-5-25x5@0" in trained.stdout
     at = ["--url", engine.url]
-    made = run("index", "create", index_name, "--model", tmp_path / "m", *at)
+    made = meta4("index", "create", index_name, "--model", tmp_path / "m", *at)
     assert made.returncode == 0, made.stderr
-    loaded = run("ingest", tmp_path / "t.ndjson", "--index", index_name, *at)
+    loaded = meta4("ingest", tmp_path / "t.ndjson", "--index", index_name, *at)
     assert loaded.returncode == 0, loaded.stderr
     for asked in (["0"], ["--text", texts[0]]):
-        found = run("similar", *asked, "--index", index_name, "--json", *at)
+        found = meta4("similar", *asked, "--index", index_name, "--json", *at)
         assert found.returncode == 0, found.stderr
         hits = json.loads(found.stdout)["hits"]
         # Its own duplicate is the first after those.
         assert str(len(originals)) in [hit["id"] for hit in hits][:3]
-    assert run("index", "show", index_name, *at).returncode == 0
-    assert "25, of 5 minima" in run("model", "show", tmp_path / "m").stdout
-    refused = run("model", "push", tmp_path / "m", *at)
+    assert meta4("index", "show", index_name, *at).returncode == 0
+    assert "25, of 5 minima" in meta4("model", "show", tmp_path / "m").stdout
+    refused = meta4("model", "push", tmp_path / "m", *at)
     assert (refused.returncode, "lies in its index" in refused.stderr) == (2, True)
-    refused = run("index", "create", "x", "--model", tmp_path / "m", "--plan", "centroid", *at)
+    refused = meta4("index", "create", "x", "--model", tmp_path / "m", "--plan", "centroid", *at)
     assert (refused.returncode, "leave --strategy and --plan out" in refused.stderr) == (2, True)
-    refused = run("index", "tune", index_name, *at)
+    refused = meta4("index", "tune", index_name, *at)
     assert (refused.returncode, "this is for vectors" in refused.stderr) == (2, True)
-    refused = run("train", tmp_path / "t.ndjson", "--model", "minhash", "--bits", 8, "--out", "x")
+    refused = meta4("train", tmp_path / "t.ndjson", "--model", "minhash", "--bits", 8, "--out", "x")
     assert (refused.returncode, "leave the other options out" in refused.stderr) == (2, True)
     drop_index(engine, index_name)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import reference_bits, reference_buckets
+from support.reference import reference_bits, reference_buckets
 
 from meta4 import HashModel
 from meta4.errors import EmbeddingError, InputError

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import FIELD, on_one_engine
-from test_search import every_saving_counts
-from test_training import CPU, mixture, unit
+from support.searches import best_of, every_saving_counts, row_documents, search
+from support.servers import on_one_engine
+from support.specs import CPU
+from support.vectors import mixture
+from support.words import FIELD
 
-from meta4 import Document, HashModel, Meta4
+from meta4 import HashModel
 from meta4.adapter.manage.heal import heal_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.errors import InputError
@@ -31,32 +33,12 @@ def networks(clustered):
     }
 
 
-def documents(x):
-    for row, vector in enumerate(x):
-        yield Document(str(row), {FIELD: vector.tolist(), "tenth": row % 10})
-
-
-def best_of(x, query, k=25, rows=slice(None)):
-    rows = np.arange(len(x))[rows]
-    return [
-        str(row) for row in rows[np.argsort(-(unit(x[rows]) @ query / np.linalg.norm(query)))[:k]]
-    ]
-
-
-def search(engine, index, query, within=(), **clause):
-    similar = {"meta4_similar": {FIELD: {"vector": query.tolist(), "k": 25, **clause}}}
-    body = {"query": {"bool": {"must": [similar], "filter": list(within)}}}
-    meta4 = Meta4(engine)
-    (explained,) = meta4.explain(index=index, body=body)["clauses"]
-    return [hit["_id"] for hit in meta4.search(index=index, body=body)["hits"]["hits"]], explained
-
-
 def test_the_code_is_the_bucket_and_algorithm_1_finds_it(
     engine, make_index, index_name, networks, clustered
 ):
     x, _ = clustered
     model = networks["dtsh"]
-    make_index(model, plan="bitwise", hashing="client", docs=documents(x))
+    make_index(model, plan="bitwise", hashing="client", docs=row_documents(x))
     for query in x[:10] * 1.01:
         ids, explained = search(engine, index_name, query)
         assert explained["reason"].startswith("Algorithm 1")
@@ -71,7 +53,7 @@ def test_the_code_is_the_bucket_and_algorithm_1_finds_it(
 @pytest.mark.parametrize("kind", ["dtsh", "nphash"])
 def test_a_promise_holds_with_a_network(engine, make_index, index_name, networks, clustered, kind):
     x, _ = clustered
-    make_index(networks[kind], hashing="client", docs=documents(x))
+    make_index(networks[kind], hashing="client", docs=row_documents(x))
     plan = "margin" if kind == "dtsh" else "centroid"
     tune_index(engine, index_name, plan=plan, n_queries=200)
     found = []
@@ -96,7 +78,7 @@ def test_a_learned_model_promises_looks_into_less_and_hashes_on_the_server(
 ):
     """Its documents' hash is that of cells; only a query asks the network."""
     held_out, base, model = learned
-    made = make_index(model, hashing="server", docs=documents(base))
+    made = make_index(model, hashing="server", docs=row_documents(base))
     assert made.plan == "learned"
     looked_into = {}
     for plan in ("centroid", "learned"):
@@ -134,7 +116,7 @@ def test_documents_whose_vector_changed_are_healed(
     engine, make_index, index_name, networks, clustered
 ):
     x, _ = clustered
-    make_index(networks["nphash"], hashing="client", docs=documents(x[:300]))
+    make_index(networks["nphash"], hashing="client", docs=row_documents(x[:300]))
     assert heal_index(engine, index_name, dry_run=True) == 0
     for row in (3, 7):
         body = {"doc": {FIELD: (-x[row]).tolist()}}

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import hear_interrupts
+from support.command_line import command, hear_interrupts
 
 from meta4 import EmbeddedNode
 from meta4.adapter.engines.node import artifacts, java, node
@@ -74,9 +74,8 @@ def test_data_is_there_again_after_a_restart_beside_another_node(nodes, data):
 def test_a_signal_ends_a_node_in_the_foreground(data):
     started = {
         sign: subprocess.Popen(
-            [sys.executable, "-c", "from meta4.adapter.cli import main; main()", "node", "start",
-             "--foreground", "--heap", "512", "--port", str(free_port(0)),
-             "--data", str(data / sign.name)],
+            command("node", "start", "--foreground", "--heap", 512, "--port", free_port(0),
+                    "--data", data / sign.name),
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,

@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
+
+from support import ROOT
 
 import meta4
-
-ROOT = Path(__file__).parent.parent
 
 
 def run(code):

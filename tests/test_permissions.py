@@ -4,11 +4,12 @@ import functools
 import itertools
 import json
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from conftest import FIELD, running, word_documents
-from secured import HASHED, PASSWORD, SecuredElasticsearch, SecuredOpenSearch
+from support import ROOT
+from support.secured import HASHED, PASSWORD, SecuredElasticsearch, SecuredOpenSearch
+from support.servers import running
+from support.words import FIELD, word_documents
 
 from meta4 import DocumentHasher
 from meta4.adapter.cli.main import cli
@@ -21,7 +22,7 @@ from meta4.adapter.move.rehash import make_alias
 from meta4.errors import RefusedError
 
 pytestmark = pytest.mark.server
-DEPLOY = Path(__file__).parent.parent / "docs" / "deploy.md"
+DEPLOY = ROOT / "docs" / "deploy.md"
 BASE = "perm-base"
 #: Where the privileges of each engine stand in docs/deploy.md.
 SECURED = {"opensearch": SecuredOpenSearch(), "elasticsearch": SecuredElasticsearch("9.4.3")}

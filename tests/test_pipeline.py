@@ -3,7 +3,8 @@
 import numpy as np
 import orjson
 import pytest
-from conftest import FIELD, SPECS
+from support.specs import SPECS
+from support.words import FIELD
 
 from meta4 import Document, DocumentHasher, HashModel
 from meta4.errors import InputError

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import reference_probe_order
+from support.reference import reference_probe_order
 
 from meta4.errors import InputError
 from meta4.models.probing.calibration import TARGETS, Calibration, calibrate

@@ -10,10 +10,12 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from conftest import FIELD, SPECS, connect, word_documents
-from test_cli import meta4_here
+from support.command_line import meta4_here
+from support.specs import SPECS
+from support.words import FIELD, word_documents
 
 from meta4 import Document, DocumentHasher, HashModel, Meta4
+from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.doctor import examine_index
 from meta4.adapter.manage.heal import heal_index

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FIELD
+from support.words import FIELD
 
 from meta4.adapter.search.clauses import find_sites
 from meta4.adapter.search.plan import RequestPlan

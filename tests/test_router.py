@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from test_training import CPU, unit
+from support.specs import CPU
+from support.vectors import unit
 
 from meta4 import HashModel
 from meta4.models.choice.judgement import documents_looked_into

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import FIELD, N_SHARED, Words
+from support.words import FIELD, N_SHARED, Words
 
 from meta4 import Meta4
 from meta4.adapter.engines.connection import connect

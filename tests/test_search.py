@@ -4,7 +4,9 @@ import time
 
 import numpy as np
 import pytest
-from conftest import FIELD, N_SHARED, on_one_engine, word_documents
+from support.searches import every_saving_counts
+from support.servers import on_one_engine
+from support.words import FIELD, N_SHARED, word_documents
 
 from meta4 import Meta4
 from meta4.adapter.measure.evaluation import evaluate_index
@@ -53,12 +55,6 @@ FILTERS = {
     "10%": ({"term": {"tenth": 3}}, lambda i: i % 10 == 3),
     "1%": ({"range": {"rank": {"lt": 120}}}, lambda i: i < 120),
 }
-
-
-def every_saving_counts(monkeypatch):
-    """Otherwise so small an index is scanned under any filter."""
-    for name in ("CHOICE_WORTH", "FILTER_WORTH", "BUCKET_WORTH"):
-        monkeypatch.setattr(planning, name, 0)
 
 
 @pytest.mark.parametrize("name", FILTERS)

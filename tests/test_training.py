@@ -9,7 +9,9 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import hear_interrupts
+from support.command_line import command, hear_interrupts, meta4
+from support.specs import CPU
+from support.vectors import mixture, unit
 
 from meta4 import HashModel
 from meta4.errors import InputError
@@ -32,20 +34,6 @@ from meta4.models.training.options import CHECKPOINT, TrainingOptions
 SMALL = {"layers": (256,), "n_buckets": 16, "iterations": 3, "batch": 128, "seed": 5}
 NPHASH = NpHashSpec(n_bits=24, n_proxies=500, k=50, epochs=12.0, rate=4e-3, **SMALL)
 CATALYZER = CatalyzerSpec(n_bits=24, epochs=12.0, **SMALL)
-CPU = TrainingOptions(device="cpu")
-
-
-def mixture(n=1200, n_classes=6, dims=24, noise=0.25, seed=0):
-    """Well separated classes on the sphere."""
-    rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((n_classes, dims))
-    classes = rng.integers(0, n_classes, n)
-    x = centres[classes] + noise * rng.standard_normal((n, dims))
-    return x.astype(np.float32), classes
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def recall_by_codes(model, base, queries):
@@ -343,10 +331,8 @@ def test_a_stopped_command_line_training_is_resumed(tmp_path):
     ]
     arguments += ["--bits", 5, "--layers", "32,16", "--dropout", ".2", "--device", "cpu"]
     arguments += ["--out", out, "--json"]
-    code = "from meta4.adapter.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
     stopped = subprocess.Popen(
-        [*command, "--epochs", "100000"],
+        command(*arguments, "--epochs", 100_000),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -360,9 +346,7 @@ def test_a_stopped_command_line_training_is_resumed(tmp_path):
         stopped.kill()
     assert stopped.returncode == 130
     assert "--resume goes on" in said
-    other = subprocess.run(
-        [*command, "--epochs", "4", "--resume"], capture_output=True, text=True, check=False
-    )
+    other = meta4(*arguments, "--epochs", 4, "--resume")
     assert other.returncode == 2
     assert "another spec" in other.stderr
     assert (out / CSV_FILE).exists()
@@ -383,8 +367,6 @@ def test_only_what_is_trained_is_resumed(tmp_path, kind, words):
     np.save(tmp_path / "x.npy", mixture(n=200)[0])
     arguments = ["train", tmp_path / "x.npy", "--model", kind, "--buckets", 4, "--resume"]
     arguments += ["--out", tmp_path / "model", *(["--batch", 32] if kind == "learned" else [])]
-    code = "from meta4.adapter.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = meta4(*arguments)
     assert done.returncode == 2
     assert words in done.stderr
