@@ -33,7 +33,7 @@ test: $(TRAIN) ## Run the tests against real nodes of both engines (ARGS='-k nam
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 fuzz: $(TRAIN) ## 12,000 hostile documents, clauses, files and command lines (ten minutes)
-	META4_FUZZ=800 $(BIN)/python -m pytest tests/test_fuzz.py $(ARGS)
+	META4_FUZZ=800 $(BIN)/python -m pytest tests/whole/test_fuzz.py $(ARGS)
 
 check: $(TRAIN) ## Lint, types, direction of imports, docs in step with the command line
 	$(BIN)/ruff check .

@@ -42,11 +42,6 @@ def models(vectors):
     return {kind: HashModel.fit(spec, vectors[:4000]) for kind, spec in SPECS.items()}
 
 
-@pytest.fixture(params=SPECS)
-def model(request, models):
-    return models[request.param]
-
-
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Two processes run the tests, the servers of one engine in each; other files as they come."""

@@ -141,6 +141,6 @@ def golden_index(engine):
     engine.delete_index(name)
 
 
-if __name__ == "__main__":  # python tests/test_rewriter.py writes the bodies anew, to be read
+if __name__ == "__main__":  # `python -m search.test_rewriter` writes the bodies anew
     for case, (kind, dialect) in product(CASES, DIALECTS.items()):
         golden(case, kind).write_text(json.dumps(rewritten(case, dialect), indent=2) + "\n")
