@@ -92,7 +92,7 @@ def measure_vectors(
     calibration: dict[str, Any] = {}
     found = {}
     for name, dialect in ways.items():
-        engine.dialect = dialect
+        engine.calls.dialect = dialect
         loaded = contest.load_ours("centroid")
         if not calibration:
             contest.tune()
@@ -106,7 +106,7 @@ def measure_vectors(
         found[name] = {"load": asdict(loaded)} | {
             side: asdict(timing) for side, timing in timed.items()
         }
-    engine.dialect = ElasticsearchDialect()
+    engine.calls.dialect = ElasticsearchDialect()
     return found
 
 

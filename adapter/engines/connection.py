@@ -1,19 +1,26 @@
 """Which engine a server is, asked of the server itself."""
 
+import asyncio
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeAlias
 
 from opensearchpy import OpenSearch
 
-from ...errors import NotFoundError, RefusedError
+from ...errors import InputError, MissingExtraError, NotFoundError, RefusedError
 from .access import Access
+from .async_engine import AsyncEngine
 from .engine import Engine
 from .faults import foreign
 from .opensearch import OpenSearchEngine
 
 if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
+    from elasticsearch import AsyncElasticsearch, Elasticsearch
+    from opensearchpy import AsyncOpenSearch
 
 Client: TypeAlias = "OpenSearch | Elasticsearch"
+AsyncClient: TypeAlias = "AsyncOpenSearch | AsyncElasticsearch"
+#: The URL of a client that somebody else has made, for messages.
+_GIVEN = "the given client"
 #: Answers to who we are, of either engine.
 _NOT_YOU = frozenset({401, 403})
 
@@ -54,11 +61,71 @@ def connect(url: str, access: Access | None = None) -> Engine:
     return second
 
 
-def engine_of(client: Client) -> Engine:
-    """The engine behind a client of one's own."""
-    given = "the given client"
+def engine_of(client: object) -> Engine:
+    """The engine behind a client of one's own.
+
+    Raises:
+        InputError: it is none of those that there are.
+    """
     if isinstance(client, OpenSearch):
-        return OpenSearchEngine(client, given)
+        return OpenSearchEngine(client, _GIVEN)
+    from elasticsearch import Elasticsearch
+
     from .elasticsearch import ElasticsearchEngine
 
-    return ElasticsearchEngine(client, given)
+    if isinstance(client, Elasticsearch):
+        return ElasticsearchEngine(client, _GIVEN)
+    raise InputError(
+        f"expected a URL, an opensearchpy.OpenSearch or an elasticsearch.Elasticsearch, got "
+        f"{_named(client)}; asynchronous clients go to AsyncMeta4"
+    )
+
+
+async def connect_async(url: str, access: Access | None = None) -> AsyncEngine:
+    """As `connect`, for a client that does not wait.
+
+    Raises:
+        MissingExtraError: the package that such clients are built on is not installed.
+    """
+    _check_async()
+    access = (access or Access()).for_url(url)
+    # Asked once, by the client that waits.
+    found = await asyncio.to_thread(connect, url, access)
+    found.close()
+    if isinstance(found, OpenSearchEngine):
+        from .async_opensearch import AsyncOpenSearchEngine
+
+        return AsyncOpenSearchEngine.at(url, access)
+    from .async_elasticsearch import AsyncElasticsearchEngine
+
+    return AsyncElasticsearchEngine.at(url, access)
+
+
+def async_engine_of(client: object) -> AsyncEngine:
+    """The engine behind an asynchronous client of one's own; raises as `engine_of` does."""
+    _check_async()
+    from elasticsearch import AsyncElasticsearch
+    from opensearchpy import AsyncOpenSearch
+
+    if isinstance(client, AsyncOpenSearch):
+        from .async_opensearch import AsyncOpenSearchEngine
+
+        return AsyncOpenSearchEngine(client, _GIVEN)
+    if isinstance(client, AsyncElasticsearch):
+        from .async_elasticsearch import AsyncElasticsearchEngine
+
+        return AsyncElasticsearchEngine(client, _GIVEN)
+    raise InputError(
+        f"expected a URL, an opensearchpy.AsyncOpenSearch or an elasticsearch.AsyncElasticsearch, "
+        f"got {_named(client)}; synchronous clients go to Meta4"
+    )
+
+
+def _check_async() -> None:
+    """Both engines' clients are built on it."""
+    if find_spec("aiohttp") is None:
+        raise MissingExtraError("aiohttp", "async", "an asynchronous client")
+
+
+def _named(client: object) -> str:
+    return "None" if client is None else f"a {type(client).__name__}"

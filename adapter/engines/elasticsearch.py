@@ -10,8 +10,9 @@ from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 from ...errors import RefusedError
 from ...mappings.elasticsearch import ElasticsearchDialect
 from .access import Access
-from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release, to_json
-from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, untrusted
+from .calls import Call, Calls, Json, Steps, release, to_json
+from .engine import KEEP_ALIVE, TIMEOUT, Engine
+from .faults import foreign, hosts_of, redacted, refusal, unreachable, untrusted, whole
 
 _OLDEST = (8, 15)
 _NOBODY = Access()
@@ -22,44 +23,44 @@ _JSON = "application/vnd.elasticsearch+json; compatible-with=8"
 _NDJSON = "application/vnd.elasticsearch+x-ndjson; compatible-with=8"
 
 
+class ElasticsearchCalls(Calls):
+    """See `Calls`."""
+
+    dialect = ElasticsearchDialect()
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._leaves_vectors_out: bool | None = None
+
+    def version(self) -> Steps[str]:
+        """See `Calls`. Not by `GET /`, which a server without its modules does not answer."""
+        answer = yield Call("GET", "/_nodes/_local/plugins")
+        (node,) = answer["nodes"].values()
+        return str(node["version"])
+
+    def vectors_in_source(self) -> Steps[Json]:
+        """See `Calls`: 9.2 began to leave them out."""
+        if self._leaves_vectors_out is None:
+            version = yield from self.version()
+            self._leaves_vectors_out = release(version) >= _VECTORS_LEFT_OUT
+        return {"_source_exclude_vectors": "false"} if self._leaves_vectors_out else {}
+
+
 class ElasticsearchEngine(Engine):
     """See `Engine`."""
 
     def __init__(self, client: Elasticsearch, url: str) -> None:
         self._client = client
-        self.url = url
-        self.dialect = ElasticsearchDialect()
-        self._leaves_vectors_out: bool | None = None
+        self.calls = ElasticsearchCalls(url)
 
     @classmethod
     def at(cls, url: str, access: Access = _NOBODY) -> "ElasticsearchEngine":
         """A client for a URL, or several; nothing is sent yet. Certificates are verified."""
-        options: dict[str, Any] = {}
-        if access.user is not None:
-            options["basic_auth"] = (access.user, access.password)
-        if access.api_key is not None:
-            options["api_key"] = access.api_key
-        if url.startswith("https:"):  # the client takes these for nothing else
-            options |= {
-                "verify_certs": True,
-                "ca_certs": access.ca_file,
-                "client_cert": access.client_cert,
-                "client_key": access.client_key,
-            }
-            options = {name: value for name, value in options.items() if value is not None}
-        hosts = hosts_of(url)
-        retries = 2 * (len(hosts) - 1)
-        client = Elasticsearch(hosts, request_timeout=TIMEOUT, max_retries=retries, **options)
-        return cls(client, redacted(url))
+        return cls(Elasticsearch(**options_for(url, access)), redacted(url))
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def version(self) -> str:
-        """See `Engine`. Not by `GET /`, which a server without its modules does not answer."""
-        (node,) = self.request("GET", "/_nodes/_local/plugins")["nodes"].values()
-        return str(node["version"])
 
     def check_usable(self, *, scripts: bool) -> None:
         """See `Engine`: too old, or without the modules that scripts need."""
@@ -90,33 +91,57 @@ class ElasticsearchEngine(Engine):
         finally:
             self.request("DELETE", "/_pit", {"id": pit})
 
-    def vectors_in_source(self) -> Json:
-        """See `Engine`: 9.2 began to leave them out."""
-        if self._leaves_vectors_out is None:
-            self._leaves_vectors_out = release(self.version()) >= _VECTORS_LEFT_OUT
-        return {"_source_exclude_vectors": "false"} if self._leaves_vectors_out else {}
-
     def request(self, method: str, path: str, body: Any = None, params: Json | None = None) -> Any:
         """Any call, by its path; bytes are NDJSON."""
-        headers = {"accept": _JSON}
-        data = body
-        if body is not None:
-            headers["content-type"] = _NDJSON if isinstance(body, bytes) else _JSON
-            if not isinstance(body, bytes):
-                data = to_json(body)
-        try:
+        headers, data = message(body)
+        with translated(self.url):
             answer = self._client.perform_request(
                 method, path, params=params, headers=headers, body=data
             )
-        except UnsupportedProductError as error:
-            raise foreign(self.url) from error
-        except ApiError as error:
-            raise refusal(self.url, error.status_code, error.body) from error
-        except TlsError as error:
-            raise untrusted(self.url, error) from error
-        except TransportError as error:
-            timed_out = isinstance(error, ConnectionTimeout)
-            raise unreachable(self.url, timed_out=timed_out) from error
-        if answer.body is None or answer.body == "":
-            raise cut_off(self.url)
-        return answer.body
+        return whole(answer.body, self.url)
+
+
+def options_for(url: str, access: Access) -> dict[str, Any]:
+    """What a client of elasticsearch-py is made with."""
+    options: dict[str, Any] = {}
+    if access.user is not None:
+        options["basic_auth"] = (access.user, access.password)
+    if access.api_key is not None:
+        options["api_key"] = access.api_key
+    if url.startswith("https:"):  # the client takes these for nothing else
+        options |= {
+            "verify_certs": True,
+            "ca_certs": access.ca_file,
+            "client_cert": access.client_cert,
+            "client_key": access.client_key,
+        }
+        options = {name: value for name, value in options.items() if value is not None}
+    hosts = hosts_of(url)
+    retries = 2 * (len(hosts) - 1)
+    return {"hosts": hosts, "request_timeout": TIMEOUT, "max_retries": retries, **options}
+
+
+def message(body: Any) -> tuple[dict[str, str], bytes | None]:
+    """Headers and body of a request."""
+    headers = {"accept": _JSON}
+    if body is None:
+        return headers, None
+    if isinstance(body, bytes):
+        return headers | {"content-type": _NDJSON}, body
+    return headers | {"content-type": _JSON}, to_json(body)
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Run calls of a client of elasticsearch-py, raising only meta4's errors."""
+    try:
+        yield
+    except UnsupportedProductError as error:
+        raise foreign(url) from error
+    except ApiError as error:
+        raise refusal(url, error.status_code, error.body) from error
+    except TlsError as error:
+        raise untrusted(url, error) from error
+    except TransportError as error:
+        timed_out = isinstance(error, ConnectionTimeout)
+        raise unreachable(url, timed_out=timed_out) from error

@@ -1,28 +1,22 @@
-"""What meta4 asks of a cluster, in the calls that both engines have."""
+"""What meta4 asks of a cluster, in the calls that both engines have, by a client that waits."""
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
-import orjson
-
-from ...errors import EngineError, InputError, NotFoundError, RefusedError
+from ...errors import Meta4Error, NotFoundError
 from ...mappings.dialect import Dialect
-from .faults import refusal
+from .calls import Call, Calls, Pause, Step, Steps
+from .joint import all_well, joined
 
 Json = dict[str, Any]
+T = TypeVar("T")
 #: Seconds.
 TIMEOUT = 120
 #: For how long a server keeps a scroll or a point in time that is not asked for.
 KEEP_ALIVE = "5m"
-#: Without it a server answers 200 although a shard is away, with what the others have.
-WHOLE = {"allow_partial_search_results": "false"}
-#: Seconds between tries of a question, and after which there is none.
-_PAUSES, _SOON = (0.1, 0.3, 1.0), 5.0
-#: Of what is wrong with one document of several; a shard may be away too.
-_STATUS = {"security_exception": 403, "index_not_found_exception": 404}
 
 
 class Engine(ABC):
@@ -30,11 +24,45 @@ class Engine(ABC):
 
     Attributes:
         url: where, without a password.
+        calls: what is asked of it.
         dialect: how it writes mappings and vector queries.
     """
 
-    url: str
-    dialect: Dialect
+    calls: Calls
+
+    @property
+    def url(self) -> str:
+        """Where, without a password."""
+        return self.calls.url
+
+    @property
+    def dialect(self) -> Dialect:
+        """How it writes mappings and vector queries."""
+        return self.calls.dialect
+
+    def run(self, steps: Steps[T]) -> T:
+        """Do what is yielded, one thing after the other; gives what is returned."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._do(step)
+                except Meta4Error as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            steps.close()
+
+    def _do(self, step: Step) -> Any:
+        if isinstance(step, Call):
+            return self.request(step.method, step.path, step.body, step.params)
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        return step.function(self)
 
     @abstractmethod
     def request(self, method: str, path: str, body: Any = None, params: Json | None = None) -> Any:
@@ -61,15 +89,15 @@ class Engine(ABC):
 
     def vectors_in_source(self) -> Json:
         """Parameters with which a request's `_source` holds vectors."""
-        return {}
+        return self.run(self.calls.vectors_in_source())
 
     @abstractmethod
     def close(self) -> None:
         """Close the connections."""
 
-    @abstractmethod
     def version(self) -> str:
         """The server's version number."""
+        return self.run(self.calls.version())
 
     def create_index(self, index: str, body: Json) -> None:
         """Create an index."""
@@ -88,13 +116,8 @@ class Engine(ABC):
         return True
 
     def mappings(self, pattern: str) -> dict[str, Json]:
-        """Mapping by index name; empty where the pattern matches nothing.
-
-        Raises:
-            NotFoundError: a name without wildcards that is no index.
-        """
-        answer = self.request("GET", f"/{pattern}/_mapping")
-        return {name: entry["mappings"] for name, entry in answer.items()}
+        """See `Calls`."""
+        return self.run(self.calls.mappings(pattern))
 
     def put_meta(self, index: str, meta: Json) -> None:
         """Set these entries of the mappings' `_meta`; what others wrote there stays."""
@@ -118,9 +141,8 @@ class Engine(ABC):
         self.request("POST", f"/{index}/_refresh")
 
     def search(self, index: str, body: Json, params: Json | None = None) -> Json:
-        """One `_search`; an answer without one of the shards is an error."""
-        answer: Json = self._ask(f"/{index}/_search", body, {**WHOLE, **(params or {})})
-        return answer
+        """See `Calls`."""
+        return self.run(self.calls.search(index, body, params))
 
     def msearch(self, index: str, bodies: Sequence[Json]) -> list[Json]:
         """Many searches in one round trip, in their order.
@@ -128,76 +150,24 @@ class Engine(ABC):
         Raises:
             EngineError: one of them failed.
         """
-        header = orjson.dumps({"allow_partial_search_results": False}) + b"\n"
-        lines = b"".join(header + orjson.dumps(body) + b"\n" for body in bodies)
-        answer = self._ask(f"/{index}/_msearch", lines)
-        for response in answer["responses"]:
-            if "error" in response:
-                raise RefusedError(f"{self.url}: {response['error'].get('reason')}")
-        responses: list[Json] = answer["responses"]
-        return responses
+        runs = [self.calls.search(index, body) for body in bodies]
+        return all_well(self.run(joined(self.url, runs)))
 
     def count(self, index: str, query: Json | None = None, *, shard: str | None = None) -> int:
-        """Number of documents that match, in one shard if one is named."""
-        body = None if query is None else {"query": query}
-        params = None if shard is None else {"preference": f"_shards:{shard}"}
-        return int(self._ask(f"/{index}/_count", body, params)["count"])
+        """See `Calls`."""
+        return self.run(self.calls.count(index, query, shard=shard))
 
     def sources(
         self, index: str, ids: Sequence[str] | Mapping[str, str | None], field: str | None = None
     ) -> list[Json | None]:
-        """`_source` of documents by id, cut down to one field if named; None if not there.
-
-        Args:
-            index: where.
-            ids: which; with what each lies by, as `mget` takes it, where that may not be its id.
-            field: a dotted field.
-        """
-        only = {} if field is None else {"_source_includes": field}
-        params = {**only, **self.vectors_in_source()}
-        routing = ids if isinstance(ids, Mapping) else dict.fromkeys(ids)
-        docs = {doc["_id"]: doc for doc in self.mget(index, routing, params)}
-        return [docs[name].get("_source") if docs[name]["found"] else None for name in ids]
+        """See `Calls`."""
+        return self.run(self.calls.sources(index, ids, field))
 
     def mget(
         self, index: str, routing: Mapping[str, str | None], params: Json | None = None
     ) -> list[Json]:
-        """Documents by id, in their order; each says whether it was `found`.
-
-        Args:
-            index: where.
-            routing: by id, what it lies by; None where that is its id.
-            params: of the request.
-        """
-        if not routing:
-            return []
-        wanted = [
-            {"_id": name} if by is None else {"_id": name, "routing": by}
-            for name, by in routing.items()
-        ]
-        docs: list[Json] = self._ask(f"/{index}/_mget", {"docs": wanted}, params)["docs"]
-        for doc in docs:  # the answer is 200 all the same
-            if "error" in doc:
-                raise refusal(self.url, _STATUS.get(doc["error"]["type"], 503), doc)
-        return docs
-
-    def _ask(self, path: str, body: Any, params: Json | None = None) -> Any:
-        """A question, asked again where the server failed soon.
-
-        A node that ends between a search's two phases takes along what it found in the first,
-        and the engine looks at no other copy then.
-        """
-        started = time.monotonic()
-        for pause in _PAUSES:
-            try:
-                return self.request("POST", path, body, params)
-            except RefusedError:
-                raise
-            except EngineError:
-                if time.monotonic() - started > _SOON:
-                    raise
-            time.sleep(pause)
-        return self.request("POST", path, body, params)
+        """See `Calls`."""
+        return self.run(self.calls.mget(index, routing, params))
 
     def bulk(self, index: str, payload: bytes, params: Json | None = None) -> list[Json]:
         """One `_bulk` of NDJSON; the items' results, in order, failed ones too."""
@@ -218,21 +188,3 @@ class Engine(ABC):
                 )
         finally:
             self.request("DELETE", "/_search/scroll", body={"scroll_id": answer["_scroll_id"]})
-
-
-def to_json(body: Any) -> bytes:
-    """A body as it is sent: NumPy's arrays in their shortest digits, keys as text.
-
-    Raises:
-        InputError: no JSON: whole numbers of more than 64 bits, say, or 255 objects in each other.
-    """
-    try:
-        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-    except orjson.JSONEncodeError as error:
-        raise InputError(f"the request cannot be written as JSON ({error})") from error
-
-
-def release(version: str) -> tuple[int, int]:
-    """Major and minor of a version number."""
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)

@@ -23,6 +23,13 @@ def cut_off(url: str) -> UnreachableError:
     return UnreachableError(f"{url}: the answer was cut off; is the server up?")
 
 
+def whole(answer: Any, url: str) -> Any:
+    """The answer, if it is one."""
+    if answer is None or answer == "":
+        raise cut_off(url)
+    return answer
+
+
 def untrusted(url: str, error: Exception) -> UnreachableError:
     """The server's certificate, or ours, was not accepted."""
     reason = str(error).rpartition("SSLError")[2].strip("(): ")[:200] or "TLS failed"

@@ -11,8 +11,18 @@ from opensearchpy.serializer import JSONSerializer
 from ...errors import RefusedError
 from ...mappings.opensearch import OpenSearchDialect
 from .access import Access
-from .engine import KEEP_ALIVE, TIMEOUT, Engine, Json, release, to_json
-from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, untrusted
+from .calls import Call, Calls, Json, Steps, release, to_json
+from .engine import KEEP_ALIVE, TIMEOUT, Engine
+from .faults import (
+    cut_off,
+    foreign,
+    hosts_of,
+    redacted,
+    refusal,
+    unreachable,
+    untrusted,
+    whole,
+)
 
 _KNN_PLUGIN = "opensearch-knn"
 _OLDEST = (2, 19)
@@ -26,36 +36,28 @@ class _FastJson(JSONSerializer):
         return orjson.loads(s)
 
 
+class OpenSearchCalls(Calls):
+    """See `Calls`."""
+
+    dialect = OpenSearchDialect()
+
+    def version(self) -> Steps[str]:
+        """See `Calls`."""
+        answer = yield Call("GET", "/")
+        return str(answer["version"]["number"])
+
+
 class OpenSearchEngine(Engine):
     """See `Engine`."""
 
     def __init__(self, client: OpenSearch, url: str) -> None:
         self._client = client
-        self.url = url
-        self.dialect = OpenSearchDialect()
+        self.calls = OpenSearchCalls(url)
 
     @classmethod
     def at(cls, url: str, access: Access = _NOBODY) -> "OpenSearchEngine":
         """A client for a URL, or several; nothing is sent yet. Certificates are verified."""
-        who: dict[str, Any] = {}
-        if access.user is not None:
-            who["http_auth"] = (access.user, access.password)
-        if access.api_key is not None:
-            who["headers"] = {"authorization": f"ApiKey {access.api_key}"}
-        hosts = hosts_of(url)
-        client = OpenSearch(
-            hosts,
-            timeout=TIMEOUT,
-            serializer=_FastJson(),
-            max_retries=2 * (len(hosts) - 1),
-            http_compress=False,
-            verify_certs=True,
-            ca_certs=access.ca_file,
-            client_cert=access.client_cert,
-            client_key=access.client_key,
-            **who,
-        )
-        return cls(client, redacted(url))
+        return cls(OpenSearch(**options_for(url, access)), redacted(url))
 
     def close(self) -> None:
         """Close the connections."""
@@ -63,17 +65,10 @@ class OpenSearchEngine(Engine):
 
     def request(self, method: str, path: str, body: Any = None, params: Json | None = None) -> Any:
         """Any call, by its path; bytes are NDJSON."""
-        if body is not None:  # opensearch-py signs and logs bodies as str
-            body = (body if isinstance(body, bytes) else to_json(body)).decode()
-        with _translated(self.url):
+        body = text_of(body)
+        with translated(self.url):
             answer = self._client.transport.perform_request(method, path, params=params, body=body)
-        if answer is None or answer == "":
-            raise cut_off(self.url)
-        return answer
-
-    def version(self) -> str:
-        """See `Engine`."""
-        return str(self.request("GET", "/")["version"]["number"])
+        return whole(answer, self.url)
 
     def distribution(self) -> str | None:
         """What the server calls itself; None where it does not, as Elasticsearch."""
@@ -112,9 +107,38 @@ class OpenSearchEngine(Engine):
         return True
 
 
+def options_for(url: str, access: Access) -> dict[str, Any]:
+    """What a client of opensearch-py is made with."""
+    who: dict[str, Any] = {}
+    if access.user is not None:
+        who["http_auth"] = (access.user, access.password)
+    if access.api_key is not None:
+        who["headers"] = {"authorization": f"ApiKey {access.api_key}"}
+    hosts = hosts_of(url)
+    return {
+        "hosts": hosts,
+        "timeout": TIMEOUT,
+        "serializer": _FastJson(),
+        "max_retries": 2 * (len(hosts) - 1),
+        "http_compress": False,
+        "verify_certs": True,
+        "ca_certs": access.ca_file,
+        "client_cert": access.client_cert,
+        "client_key": access.client_key,
+        **who,
+    }
+
+
+def text_of(body: Any) -> str | None:
+    """A body as opensearch-py takes it, which signs and logs bodies as str."""
+    if body is None:
+        return None
+    return (body if isinstance(body, bytes) else to_json(body)).decode()
+
+
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Run calls of the client, raising only meta4's errors."""
+def translated(url: str) -> Iterator[None]:
+    """Run calls of a client of opensearch-py, raising only meta4's errors."""
     try:
         yield
     except orjson.JSONDecodeError as error:

@@ -15,10 +15,10 @@ from ...models.probing.directory import Directory
 from ..client import Meta4
 from ..engines.engine import Engine
 from ..engines.names import check_index
+from ..engines.place import Place
 from ..measure.evaluation import evaluate_index
 from ..model_store import ModelStore
 from ..move.alias_move import state_in
-from ..move.changes import Place
 from ..move.write_hold import are_held
 from ..search.catalog import read_directory, read_spec
 from .heal import count_stale

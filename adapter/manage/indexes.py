@@ -14,7 +14,7 @@ from ...models.model import HashModel
 from ...models.probing.ranking import Plan, check_plan, default_plan
 from ..engines.engine import Engine
 from ..engines.names import check_index
-from ..move.changes import Place
+from ..engines.place import Place
 from ..search.catalog import read_directory, read_spec, read_text_spec
 from ..search.near_duplicates import show_text_index
 

@@ -20,9 +20,10 @@ from ...ingest.hashing import Hasher
 from ...ingest.id_table import IdTable
 from ..engines.engine import Engine
 from ..engines.names import check_index
+from ..engines.place import Place, settings_of
 from ..load.bulk_sender import BulkSender
 from ..load.loader import HASHED, LoadReport, load_documents
-from .changes import Place, Reached, count_after, count_upto, pages_after, processed_by, settings_of
+from .changes import Reached, count_after, count_upto, pages_after, processed_by
 from .write_hold import AT_ONCE, free_settings, writes_held
 
 Json = dict[str, Any]

@@ -6,43 +6,15 @@ deleted leaves no trace: it is only missing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ConflictError
-from ..engines.engine import WHOLE, Engine
-from ..engines.names import check_index
+from ..engines.calls import WHOLE
+from ..engines.place import Place, settings_of
 
 Json = dict[str, Any]
 #: By shard, the number of the last operation that was seen.
 Reached = dict[str, int]
 _PAGE = 1_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """An index of a cluster."""
-
-    engine: Engine
-    index: str
-
-    def __str__(self) -> str:
-        return f"{self.engine.url}/{self.index}"
-
-
-def settings_of(place: Place) -> Json:
-    """The settings of the one index that is meant, under `index.`.
-
-    Raises:
-        NotFoundError: no such index.
-        ConflictError: an alias or pattern of several.
-    """
-    answer = place.engine.request("GET", f"/{check_index(place.index)}/_settings")
-    if len(answer) != 1:
-        raise ConflictError(f"{place} names {len(answer)} indexes; name one of them")
-    (entry,) = answer.values()
-    settings: Json = entry["settings"]["index"]
-    return settings
 
 
 def count_after(place: Place, reached: Reached) -> int:

@@ -18,11 +18,12 @@ from ...mappings.fields import ROOT
 from ...mappings.spec import IndexSpec
 from ...models.embeddings import as_embedding, unit
 from ...models.model import HashModel
+from ..engines.place import Place, settings_of
 from ..load.loader import LoadReport, load_documents
 from ..manage.indexes import check_model_does, make_index, others_of
 from ..model_store import ModelStore
 from ..search.catalog import read_spec
-from .changes import Place, count_after, pages_after, settings_of
+from .changes import count_after, pages_after
 
 Json = dict[str, Any]
 #: The entry of the target's `_meta` that says where a copy is from and how far it is.

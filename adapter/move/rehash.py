@@ -14,6 +14,7 @@ from ...models.probing.ranking import default_plan
 from ..client import Meta4
 from ..engines.engine import Engine
 from ..engines.names import check_index
+from ..engines.place import Place, settings_of
 from ..load.loader import LoadReport
 from ..manage.heal import heal_index
 from ..manage.indexes import check_model_does, make_index, others_of
@@ -22,7 +23,6 @@ from ..measure.tune import tune_index
 from ..model_store import ModelStore
 from ..search.catalog import read_spec
 from .alias_move import Move, behind, state_in, state_of
-from .changes import Place, settings_of
 
 #: Fewer documents than this are searched whole: nothing is to be measured there.
 _MEASURED_FROM = 1_000

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .changes import Place, settings_of
+from ..engines.place import Place, settings_of
 
 Json = dict[str, Any]
 #: Parameters of a write that does not wait.

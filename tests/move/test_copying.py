@@ -16,7 +16,7 @@ from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move import changes
 from meta4.adapter.move import copy as copying
-from meta4.adapter.move.changes import Place
+from meta4.adapter.engines.place import Place
 from meta4.adapter.move.copy import adopt_index, copy_index
 from meta4.adapter.search.catalog import read_spec
 from meta4.errors import ConflictError, InputError, NotFoundError

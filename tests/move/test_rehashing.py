@@ -25,7 +25,7 @@ from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move import alias_move as moving
 from meta4.adapter.move import rehash as rehashing
 from meta4.adapter.move.alias_move import behind, state_of
-from meta4.adapter.move.changes import Place
+from meta4.adapter.engines.place import Place
 from meta4.adapter.move.copy import copy_index
 from meta4.adapter.move.rehash import make_alias, rehash_index, roll_back
 from meta4.adapter.move.write_hold import AT_ONCE, free_settings, writes_held

@@ -6,7 +6,7 @@ from support.words import FIELD, N_SHARED, Words
 
 from meta4 import Meta4
 from meta4.adapter.engines.connection import connect
-from meta4.adapter.move.changes import Place
+from meta4.adapter.engines.place import Place
 from meta4.adapter.move.copy import copy_index
 
 pytestmark = pytest.mark.server

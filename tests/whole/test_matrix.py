@@ -8,13 +8,13 @@ from support.words import FIELD, word_documents
 
 from meta4 import DocumentHasher, Meta4
 from meta4.adapter.engines.connection import connect
+from meta4.adapter.engines.place import Place
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.heal import heal_index
 from meta4.adapter.manage.indexes import create_index, show_index
 from meta4.adapter.measure.evaluation import evaluate_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
-from meta4.adapter.move.changes import Place
 from meta4.adapter.move.copy import copy_index
 from meta4.errors import RefusedError
 

@@ -7,9 +7,9 @@ import click
 from ....errors import InputError
 from ....mappings.spec import STRATEGIES, Hashing, Strategy
 from ....models.probing.ranking import PLANS, Plan
+from ...engines.place import Place
 from ...manage.indexes import new_spec
 from ...model_store import ModelStore, resolve_reference
-from ...move.changes import Place
 from ...move.copy import CopyReport, adopt_index, copy_index, count_left
 from ..common import counting, engine_at, json_option, notes, print_json
 
