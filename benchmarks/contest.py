@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meta4 import Document, DocumentHasher, EmbeddedNode, HashModel, Meta4
+from meta4 import Document, EmbeddedNode, HashModel, Meta4
 from meta4.adapter.cli.common import counting, downloading, stages
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.engine import Engine
@@ -18,11 +18,13 @@ from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.folders import default_data
 from meta4.adapter.engines.node.opensearch import OpenSearchServer
 from meta4.adapter.engines.node.server import Server
+from meta4.adapter.fields.vectors.tune import N_QUERIES
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure import comparison
-from meta4.adapter.measure.tune import N_QUERIES, tune_index
+from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
+from meta4.ingest.hashing import Hasher
 from meta4.mappings.dialect import GraphSearch
 from meta4.models.artifact import checksum, fingerprint
 from meta4.models.probing.ranking import Plan
@@ -106,7 +108,7 @@ class Contest:
         """Hash here, load, merge to one segment."""
         ref = ModelStore(self.engine).push("bench", self.model)
         self.engine.delete_index(OURS)
-        spec = create_index(
+        create_index(
             self.engine,
             OURS,
             field=FIELD,
@@ -115,7 +117,8 @@ class Contest:
             plan=plan,
             hashing="client",
         )
-        return self._load(OURS, DocumentHasher(self.model, spec))
+        self.meta4.forget(OURS)
+        return self._load(OURS, self.engine.run(self.meta4.core.hasher(OURS)))
 
     def load_theirs(self, graph: str | None = None) -> Loaded:
         """Load the index of a graph, the plain one unless told otherwise, merge to one segment.
@@ -144,7 +147,7 @@ class Contest:
         clock = time.monotonic()
         with counting("tuning", N_QUERIES, "queries") as progress:
             tune_index(self.engine, OURS, plan=plan, given=given, progress=progress)
-        self.meta4.catalog.forget(OURS)
+        self.meta4.forget(OURS)
         return time.monotonic() - clock
 
     def ours(self, recall: float | None, within: dict[str, Any] | None = None) -> comparison.Search:
@@ -251,7 +254,7 @@ class Contest:
         for row, vector in enumerate(self.base):
             yield Document(self._ids[row], {FIELD: vector, "percent": int(self.percent[row])})
 
-    def _load(self, index: str, hasher: DocumentHasher | None) -> Loaded:
+    def _load(self, index: str, hasher: Hasher | None) -> Loaded:
         clock = time.monotonic()
         with counting(f"loading {index}", len(self.base), "documents") as advance:
             report = load_documents(self.engine, index, self._documents(), hasher, advance=advance)

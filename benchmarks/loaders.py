@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import elasticsearch.helpers
 import opensearchpy.helpers
 
-from meta4 import Document, DocumentHasher, Meta4
+from meta4 import Document, Meta4
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import LoadReport, load_documents
 
@@ -59,13 +59,13 @@ class Loader(NamedTuple):
 
 def _meta4(_engine: str, url: str, index: str, documents: Documents, told: Told) -> None:
     engine = connect(url)
-    spec, model = Meta4(engine).catalog.hashing(index)
+    hasher = engine.run(Meta4(engine).core.hasher(index))
 
     def settled(report: LoadReport) -> None:
         told.acknowledge(report.n_indexed - told.n_acknowledged)
 
     stream = (Document(str(source["rank"]), source) for source in documents)
-    load_documents(engine, index, stream, DocumentHasher(model, spec), settled=settled)
+    load_documents(engine, index, stream, hasher, settled=settled)
     engine.close()
 
 

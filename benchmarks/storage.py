@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meta4 import Document, HashModel
+from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.measure import comparison
-from meta4.adapter.search.catalog import read_spec
 from meta4.mappings.code_storage import CodeKind
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.fields import ROOT
@@ -98,7 +98,7 @@ def measure_vectors(
             contest.tune()
             calibration = read_spec(engine, OURS).to_meta()
         engine.put_meta(OURS, calibration)
-        contest.meta4.catalog.forget(OURS)
+        contest.meta4.forget(OURS)
         sides = {"at": contest.ours(_RECALL), "all": contest.ours(1.0)}
         timed = comparison.interleaved(
             sides, queries, truth, K, warm_up=_WARM_UP, scores_of=contest.scores

@@ -36,6 +36,25 @@ class Hasher(Protocol):
         ...
 
 
+class HasherChain:
+    """Adds the hashes of several fields, one after the other."""
+
+    def __init__(self, hashers: Sequence[Hasher]) -> None:
+        self._hashers = hashers
+
+    def hash(self, documents: Iterable[Document]) -> HashedBatch:
+        """Hash a batch; what one of them refuses is refused.
+
+        As many count as without a vector as lack the value of that field that most lack.
+        """
+        kept, refusals, n_without = list(documents), list[Refusal](), 0
+        for hasher in self._hashers:
+            kept, refused, without = hasher.hash(kept)
+            refusals += refused
+            n_without = max(n_without, without)
+        return HashedBatch(kept, refusals, n_without)
+
+
 class DocumentHasher:
     """Adds the hash of `spec.field` to documents.
 

@@ -1,6 +1,7 @@
 """What a hashed index is, as its mapping's `_meta.meta4` keeps it."""
 
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,10 +30,16 @@ class ModelRef(BaseModel):
 
 
 class FieldSpec(BaseModel):
-    """One hashed field of one index, whatever it holds."""
+    """One hashed field of one index, whatever it holds.
+
+    Attributes:
+        field: its name.
+        kind: what such fields are called in `_meta`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: ClassVar[str]
     format: Literal[1] = 1
     field: str
 
@@ -41,13 +48,19 @@ class FieldSpec(BaseModel):
         """Names of the parts."""
         return HashedField(self.field)
 
+    def entry(self) -> dict[str, Any]:
+        """What `_meta` keeps under the field's name."""
+        return {"kind": self.kind, **self.model_dump(mode="json", exclude={"field"})}
+
     def to_meta(self) -> dict[str, Any]:
-        """The mapping's `_meta`."""
-        return {ROOT: self.model_dump(mode="json")}
+        """The `_meta` of a mapping whose only hashed field this is."""
+        return meta_of({self.field: self.entry()})
 
 
 class IndexSpec(FieldSpec):
     """A hashed field of vectors."""
+
+    kind = "vectors"
 
     dims: int = Field(ge=1)
     n_bits: int = Field(ge=1)
@@ -70,47 +83,69 @@ class IndexSpec(FieldSpec):
         """How documents keep their codes."""
         return STORAGES[self.codes]
 
-    @classmethod
-    def from_mapping(cls, mapping: dict[str, Any], index: str) -> "IndexSpec":
-        """Read the spec back out of a mapping.
 
-        Raises:
-            NotFoundError: the index is not one of ours.
-            ConflictError: `_meta.meta4` was written by a version this one cannot read.
-        """
-        raw = raw_spec(mapping, index)
-        if is_text_spec(raw):
-            raise ConflictError(
-                f"index {index!r} holds texts hashed by minhash, and this is for vectors; texts "
-                f"are loaded with meta4 ingest and searched with meta4 similar"
-            )
-        return parsed(cls, raw, index)
+S = TypeVar("S", bound=FieldSpec)
 
 
-T = TypeVar("T", bound=BaseModel)
+def meta_of(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A mapping's `_meta` that has these entries of fields."""
+    return {ROOT: {"fields": entries}}
 
 
-def raw_spec(mapping: dict[str, Any], index: str) -> dict[str, Any]:
-    """What a mapping's `_meta` has of ours.
+def entries_in(mapping: dict[str, Any], index: str) -> dict[str, dict[str, Any]]:
+    """By field, what a mapping's `_meta` keeps of it.
+
+    An index that was made while there could be one field only has its spec in their place.
 
     Raises:
         NotFoundError: the index is not one of ours.
+        ConflictError: it was written by a version this one cannot read.
     """
-    raw: dict[str, Any] | None = mapping.get("_meta", {}).get(ROOT)
+    raw: Any = mapping.get("_meta", {}).get(ROOT)
     if raw is None:
         raise NotFoundError(
             f"index {index!r} has no hashed field (its mapping has no _meta.{ROOT}); "
             f"create one with: meta4 index create NAME --model REF --field FIELD"
         )
-    return raw
+    if isinstance(raw, dict) and isinstance(raw.get("field"), str):
+        return {raw["field"]: {name: value for name, value in raw.items() if name != "field"}}
+    fields = raw.get("fields") if isinstance(raw, dict) else None
+    if not (
+        isinstance(fields, dict) and fields and all(isinstance(e, dict) for e in fields.values())
+    ):
+        raise _foreign(index, "no fields")
+    return fields
 
 
-def is_text_spec(raw: dict[str, Any]) -> bool:
-    """Whether it is of a text field; see `meta4.mappings.texts`."""
-    return "minhash" in raw
+def spec_of(field: str, entry: dict[str, Any], kinds: Mapping[str, type[S]], index: str) -> S:
+    """The spec that `_meta` keeps of a field.
+
+    Args:
+        field: its name.
+        entry: what stands there.
+        kinds: specs by kind.
+        index: for messages.
+
+    Raises:
+        ConflictError: it was written by a version this one cannot read.
+    """
+    rest = dict(entry)
+    kind: str | None = rest.pop("kind", None) or _kind_before(rest, kinds)
+    if kind is None or kind not in kinds:
+        raise _foreign(index, f"kind {kind!r}")
+    return parsed(kinds[kind], {"field": field, **rest}, index)
 
 
-def parsed(kind: type[T], raw: dict[str, Any], index: str) -> T:
+def _kind_before(entry: dict[str, Any], kinds: Mapping[str, type[S]]) -> str | None:
+    """The kind of a spec from before kinds were written: it has all that one of them needs."""
+    for kind, spec in kinds.items():
+        needed = {name for name, info in spec.model_fields.items() if info.is_required()}
+        if needed - {"field"} <= set(entry):
+            return kind
+    return None
+
+
+def parsed(kind: type[S], raw: dict[str, Any], index: str) -> S:
     """The spec in `_meta`.
 
     Raises:
@@ -119,7 +154,11 @@ def parsed(kind: type[T], raw: dict[str, Any], index: str) -> T:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConflictError(
-            f"index {index!r}: _meta.{ROOT} is not what this version writes "
-            f"({error.errors()[0]['msg']}); use the version of meta4 that made the index"
-        ) from error
+        raise _foreign(index, error.errors()[0]["msg"]) from error
+
+
+def _foreign(index: str, why: str) -> ConflictError:
+    return ConflictError(
+        f"index {index!r}: _meta.{ROOT} is not what this version writes ({why}); use the version "
+        f"of meta4 that made the index"
+    )

@@ -3,14 +3,12 @@
 Both engines write all of it alike.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models.kinds.minhash import MinHashSpec
 from .dialect import Body, merged, nested
-from .spec import FieldSpec, is_text_spec, parsed, raw_spec
+from .spec import FieldSpec
 
 #: Both lists ascend, as an engine keeps longs: one walk along both.
 _JACCARD = """
@@ -33,18 +31,9 @@ class TextSpec(FieldSpec):
         minhash: how it is hashed; nothing of it lies in the model store.
     """
 
+    kind = "texts"
+
     minhash: MinHashSpec
-
-    @classmethod
-    def from_mapping(cls, mapping: dict[str, Any], index: str) -> "TextSpec | None":
-        """Read the spec back out of a mapping; None where its hashed field holds vectors.
-
-        Raises:
-            NotFoundError: the index is not one of ours.
-            ConflictError: it was written by a version this one cannot read.
-        """
-        raw = raw_spec(mapping, index)
-        return parsed(cls, raw, index) if is_text_spec(raw) else None
 
 
 def text_index_body(spec: TextSpec, *, shards: int, replicas: int) -> Body:

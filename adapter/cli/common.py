@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import click
 import orjson
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import (
@@ -26,12 +25,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ...errors import InputError
-from ...ingest.sources import read_embeddings
 from ..engines.access import Access
 from ..engines.connection import connect
 from ..engines.engine import Engine
 from ..engines.node import running_url
-from ..search.catalog import read_spec
+from ..fields.field import Field
+from ..fields.promise import Table as FieldTable
 
 F = TypeVar("F", bound=Callable[..., Any])
 URL_VARIABLE = "META4_URL"
@@ -65,30 +64,26 @@ def query_options(*, least: int, default: int) -> Callable[[F], F]:
         file = click.option(
             "--query-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="Vectors of real queries (.npy, .parquet or .ndjson) in place of documents.",
+            help="Real queries (vectors or texts: .npy, .parquet, .ndjson) in place of documents.",
         )
         number = click.option(
             "--queries",
             type=click.IntRange(least, 10_000),
-            default=default,
-            show_default=True,
-            help="Documents drawn as queries, or vectors of the query file.",
+            help=f"Documents drawn as queries, or queries of the file. Default: {default:,}.",
         )
         return number(file(function))
 
     return add
 
 
-def read_queries(
-    file: Path | None, n: int, engine: Engine, index: str
-) -> tuple[NDArray[Any] | None, int]:
-    """The vectors of a query file, if there is one, and how many of `n` queries there will be.
+def read_queries(file: Path | None, n: int, field: Field) -> tuple[Any, int]:
+    """The queries of a file, if there is one, and how many of `n` there will be.
 
-    In NDJSON and Parquet the vectors are those of the index's own field.
+    In NDJSON and Parquet they are the values of the hashed field.
     """
     if file is None:
         return None, n
-    given = read_embeddings(file, read_spec(engine, index).field)
+    given = field.promise.read_queries(file)
     return given, min(n, len(given))
 
 
@@ -122,6 +117,11 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         table.add_row(*[_cell(value) for value in row])
     width = None if "COLUMNS" in os.environ or Console().is_terminal else 120
     Console(width=width).print(table)
+
+
+def show_table(table: FieldTable) -> None:
+    """A table of a field's own."""
+    print_table(table.headers, table.rows, title=f"\n{table.title}")
 
 
 def _cell(value: Any) -> str:

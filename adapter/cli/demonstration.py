@@ -14,12 +14,12 @@ from ...ingest.documents import Document
 from ...mappings.dialect import GraphSearch
 from ...models.model import HashModel
 from ...models.specs import CellsSpec
-from ..client import Meta4
+from ..client.meta4 import Meta4
 from ..engines.engine import Engine
+from ..fields.recall import recall_by_score
 from ..load.loader import load_documents
 from ..manage.indexes import create_index
 from ..measure import comparison
-from ..measure.exact import recall_by_score
 from ..measure.tune import tune_index
 from ..model_store import ModelStore
 

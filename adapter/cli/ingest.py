@@ -11,12 +11,11 @@ from ...errors import EngineError, InputError
 from ...ingest.checkpoint import Checkpoint
 from ...ingest.dead_letters import DeadLetters, read_dead_letters
 from ...ingest.documents import Document, Refusal
-from ...ingest.hashing import DocumentHasher, Hasher
-from ...ingest.shingling import TextHasher
+from ...ingest.hashing import Hasher
 from ...ingest.sources import count_rows, read_documents
+from ..catalog import read_field
 from ..engines.engine import Engine
 from ..load.loader import LoadReport, load_documents
-from ..search.catalog import Catalog
 from .common import counting, engine_at, json_option, notes, print_json, url_option
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -111,16 +110,12 @@ def ingest_command(
 
 def _hasher(engine: Engine, index: str, where: str) -> tuple[str, Hasher | None]:
     """The hashed field, and what hashes it here, if anything does."""
-    catalog = Catalog(engine)
-    texts = catalog.texts(index)
-    if texts is not None:
-        if where == "server":
-            raise InputError(_NO_PIPELINE.format(index))
-        return texts.field, TextHasher(texts)
-    spec, model = catalog.hashing(index)
-    if where == "server" and spec.hashing != "server":
+    field = read_field(engine, index)
+    if where == "client":
+        return field.spec.field, engine.run(field.hasher())
+    if field.hashing != "server":
         raise InputError(_NO_PIPELINE.format(index))
-    return spec.field, DocumentHasher(model, spec) if where == "client" else None
+    return field.spec.field, None
 
 
 def _identity(engine: Engine, index: str, files: tuple[Path, ...]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import click
 import orjson
 
 from ...errors import InputError
-from ..client import Meta4
+from ..catalog import read_field
+from ..client.meta4 import Meta4
 from ..measure.evaluation import evaluate_index
 from .common import (
     F,
@@ -22,6 +23,7 @@ from .common import (
     url_option,
 )
 
+_QUERIES = 200
 _k_option = click.option("-k", "k", type=int, default=10, show_default=True, help="Results wanted.")
 _index_option = click.option("--index", required=True, help="The hashed index.")
 _filter_option = click.option("--filter", "within", help="A query in JSON that narrows the search.")
@@ -144,23 +146,21 @@ def explain_command(body: Any, index: str, url: str | None, as_json: bool) -> No
 
 @click.command("eval")
 @click.argument("index")
-@query_options(least=1, default=200)
+@query_options(least=1, default=_QUERIES)
 @click.option("-k", "k", type=int, default=25, show_default=True, help="Results wanted.")
 @click.option(
     "--recall",
     "recalls",
     type=float,
     multiple=True,
-    default=(0.95, 0.99),
-    show_default=True,
-    help="Recall asked for; may be given several times.",
+    help="Recall asked for; may be given several times. Default: 0.95 and 0.99.",
 )
 @_filter_option
 @url_option
 @json_option
 def eval_command(
     index: str,
-    queries: int,
+    queries: int | None,
     query_file: Path | None,
     k: int,
     recalls: tuple[float, ...],
@@ -171,11 +171,12 @@ def eval_command(
     """Measure recall, documents looked into and latency against the engine's exact scan."""
     meta4 = Meta4(engine_at(url))
     condition = None if within is None else _parse(within, "--filter")
-    meta4.catalog.get(index)
-    given, n_queries = read_queries(query_file, queries, meta4.engine, index)
+    hashed = read_field(meta4.engine, index)
+    given, n_queries = read_queries(query_file, queries or _QUERIES, hashed)
     results = []
-    for recall in recalls:
-        with counting(f"recall {recall:g}", n_queries, "queries") as progress:
+    for recall in recalls or hashed.promise.recalls:
+        asked = index if recall is None else f"recall {recall:g}"
+        with counting(asked, n_queries, "queries") as progress:
             results.append(
                 evaluate_index(
                     meta4,
@@ -201,12 +202,16 @@ def eval_command(
         "exact_p95_ms",
     ]
     print_table(columns, [[result[column] for column in columns] for result in results])
+    for result in results:
+        if result["details"]:
+            headers = list(result["details"][0])
+            print_table(headers, [list(part.values()) for part in result["details"]])
 
 
 def _answer(
     meta4: Meta4, index: str, name: str, clause: dict[str, Any], within: str | None, as_json: bool
 ) -> None:
-    spec = meta4.catalog.texts(index) or meta4.catalog.get(index).spec
+    spec = meta4.engine.run(meta4.core.catalog.get(index)).field().spec
     query: dict[str, Any] = {name: {spec.field: clause}}
     if within is not None:
         query = {"bool": {"must": [query], "filter": [_parse(within, "--filter")]}}

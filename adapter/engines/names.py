@@ -10,6 +10,18 @@ _OF_SEVERAL = re.compile(r"[*,]")
 _MOST_BYTES = 255
 
 
+def check_type(name: object) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        InputError: a list of names, say.
+    """
+    if not isinstance(name, str):
+        several = isinstance(name, list | tuple | set)
+        way = "; join several with commas, or give them an alias" if several else ""
+        raise InputError(f"index: expected one name, got {type(name).__name__} {name!r}{way}")
+
+
 def check_index(name: str, *, pattern: bool = False) -> str:
     """The name, if it is one.
 
@@ -20,6 +32,7 @@ def check_index(name: str, *, pattern: bool = False) -> str:
     Raises:
         InputError: it is none, or names several where one is meant.
     """
+    check_type(name)
     if not name or len(name.encode(errors="replace")) > _MOST_BYTES:
         raise InputError(f"index {name[:40]!r}: expected a name of 1 to {_MOST_BYTES} bytes")
     if _NEVER.search(name) or name[0] in "_-+" or name in (".", "..") or not name.isprintable():

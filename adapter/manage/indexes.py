@@ -5,18 +5,17 @@ from typing import Any
 
 from ...errors import ConflictError, NotFoundError, RefusedError
 from ...ingest.documents import without
-from ...ingest.pipeline import check_pipeline_fits, pipeline_body
 from ...mappings.dialect import merged
-from ...mappings.fields import ROOT, HashedField
-from ...mappings.spec import Hashing, IndexSpec, ModelRef, Strategy
-from ...mappings.texts import TextSpec
-from ...models.model import HashModel
-from ...models.probing.ranking import Plan, check_plan, default_plan
+from ...mappings.fields import ROOT
+from ...mappings.spec import FieldSpec, Hashing, Strategy
+from ...models.probing.ranking import Plan
+from ..catalog import read_field, read_index
 from ..engines.engine import Engine
 from ..engines.names import check_index
 from ..engines.place import Place
-from ..search.catalog import read_directory, read_spec, read_text_spec
-from ..search.near_duplicates import show_text_index
+from ..fields.field import Field, Options
+from ..fields.kinds import fields_in, new_field
+from ..fields.shelf import Shelf
 
 Json = dict[str, Any]
 
@@ -52,11 +51,6 @@ class Others:
             body["settings"]["index"]["analysis"] = self.analysis
 
 
-def needs_scripts(strategy: Strategy, hashing: Hashing) -> bool:
-    """Whether an index asks its server to run scripts."""
-    return strategy != "native" or hashing == "server"
-
-
 def others_of(place: Place, field: str, settings: Json, meta: Json) -> Others:
     """What another index of the same documents takes over beside the hashed field.
 
@@ -77,15 +71,15 @@ def create_index(
     engine: Engine,
     index: str,
     *,
-    field: str,
-    ref: ModelRef,
-    model: HashModel,
+    ref: Any,
+    model: Any,
+    field: str | None = None,
     strategy: Strategy = "native",
     plan: Plan | None = None,
     hashing: Hashing = "server",
     shards: int = 1,
     replicas: int = 0,
-) -> IndexSpec:
+) -> FieldSpec:
     """Create an index with a hashed field, and the pipeline that hashes on the server.
 
     Everything is checked before anything is written; the same call again changes nothing.
@@ -93,9 +87,9 @@ def create_index(
     Args:
         engine: where.
         index: the index's name.
-        field: the vector field; may be dotted.
         ref: the model's name and version in the cluster's store.
-        model: the model itself.
+        model: the model itself; its kind says what the field holds.
+        field: the hashed field; may be dotted. None is what its kind is usually called.
         strategy: how the rerank runs.
         plan: order of the buckets; None is the best that the model has.
         hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes.
@@ -107,81 +101,39 @@ def create_index(
         InputError: a field name, plan or model size that cannot be.
         RefusedError: the server cannot hold such an index, or said no.
     """
-    spec = new_spec(engine, field, ref, model, strategy=strategy, plan=plan, hashing=hashing)
-    return make_index(engine, index, spec, model, shards=shards, replicas=replicas)
-
-
-def new_spec(
-    engine: Engine,
-    field: str,
-    ref: ModelRef,
-    model: HashModel,
-    *,
-    strategy: Strategy,
-    plan: Plan | None,
-    hashing: Hashing,
-) -> IndexSpec:
-    """The spec of an index that is to be made there.
-
-    Raises:
-        InputError: a field name, plan or model size that cannot be.
-    """
-    HashedField(field)
-    spec = IndexSpec(
-        field=field,
-        dims=model.dims,
-        n_bits=model.manifest.n_bits,
-        n_buckets=model.n_buckets,
-        model=ref,
-        strategy=strategy,
-        plan=plan or default_plan(model.bucket_kind),
-        hashing=hashing,
-        codes=engine.dialect.codes,
-    )
-    check_model_does(spec, model)
-    return spec
-
-
-def check_model_does(spec: IndexSpec, model: HashModel) -> None:
-    """Refuse a plan or a server's hashing that the model cannot do.
-
-    Raises:
-        InputError: what it lacks.
-    """
-    check_plan(spec.plan, model.bucket_kind)
-    if spec.hashing == "server":
-        check_pipeline_fits(model)
+    made = new_field(engine, field, ref, model, Options(strategy, plan, hashing))
+    return make_index(engine, index, made, shards=shards, replicas=replicas)
 
 
 def make_index(
     engine: Engine,
     index: str,
-    spec: IndexSpec,
-    model: HashModel,
+    field: Field,
     *,
     shards: int,
     replicas: int,
     others: Others | None = None,
-) -> IndexSpec:
-    """Create an index from its spec; see `create_index` for what is raised."""
+) -> FieldSpec:
+    """Create an index with a field; see `create_index` for what is raised."""
     check_index(index)
-    engine.check_usable(scripts=needs_scripts(spec.strategy, spec.hashing))
+    engine.check_usable(scripts=field.needs_scripts(field.options()))
     if engine.index_exists(index):
-        _check_same(engine, index, spec)
-        return spec
-    pipeline = pipeline_name(index) if spec.hashing == "server" else None
-    if pipeline is not None:
-        engine.put_pipeline(pipeline, pipeline_body(spec, model))
-    body = engine.dialect.index_body(spec, shards=shards, replicas=replicas, pipeline=pipeline)
+        _check_same(engine, index, field)
+        return field.spec
+    pipeline = field.pipeline(engine)
+    name = None if pipeline is None else pipeline_name(index)
+    if name is not None:
+        engine.put_pipeline(name, pipeline or {})
+    body = field.index_body(shards=shards, replicas=replicas, pipeline=name)
     if others is not None:
         others.add_to(body)
     try:
         engine.create_index(index, body)
     except RefusedError:
-        if pipeline is not None:
-            engine.delete_pipeline(pipeline)
+        if name is not None:
+            engine.delete_pipeline(name)
         raise
-    return spec
+    return field.spec
 
 
 def drop_index(engine: Engine, index: str) -> None:
@@ -190,100 +142,53 @@ def drop_index(engine: Engine, index: str) -> None:
     Raises:
         NotFoundError: no such index, or not one of ours.
     """
-    is_of_texts = read_text_spec(engine, check_index(index)) is not None
-    if not is_of_texts:
-        read_spec(engine, index)
+    known = read_index(engine, check_index(index))
     engine.delete_index(index)
-    if not is_of_texts:
+    if any(field.hashing == "server" for field in known.fields.values()):
         engine.delete_pipeline(pipeline_name(index))
 
 
 def list_indexes(engine: Engine) -> list[Json]:
-    """One entry for every hashed index: name, spec and number of documents."""
-    entries = []
+    """One entry for every hashed field: the index's name, its spec and number of documents."""
+    entries: list[Json] = []
     for name, mapping in sorted(engine.mappings("*").items()):
         if ROOT in mapping.get("_meta", {}):
-            texts = TextSpec.from_mapping(mapping, name)
-            summary = (
-                _summary(name, IndexSpec.from_mapping(mapping, name))
-                if texts is None
-                else _text_summary(name, texts)
-            )
-            entries.append(summary | {"documents": engine.count(name)})
+            documents = engine.count(name)
+            fields = fields_in(mapping, name, engine.calls, Shelf())
+            entries += [
+                {"index": name, **field.summary(), "documents": documents}
+                for field in fields.values()
+            ]
     return entries
 
 
 def show_index(engine: Engine, index: str) -> Json:
-    """All that is known of an index, counted now.
+    """All that is known of an index and its hashed field, counted now.
 
     Raises:
         NotFoundError: no such index, or not one of ours.
     """
-    texts = read_text_spec(engine, index)
-    if texts is not None:
-        return show_text_index(engine, index, texts)
-    spec = read_spec(engine, index)
-    directory = read_directory(engine, index, spec, None)
-    total = engine.count(index)
-    store = engine.request("GET", f"/{index}/_stats/store,segments")["_all"]["primaries"]
-    counts = directory.counts
-    return _summary(index, spec) | {
-        "documents": total,
-        "without_vector": total - directory.n_documents,
-        "strays": directory.n_strays,
-        "buckets_filled": len(directory.buckets),
-        "bucket_mean": float(counts.mean()) if len(counts) else 0.0,
-        "bucket_max": int(counts.max()) if len(counts) else 0,
-        "size_in_bytes": store["store"]["size_in_bytes"],
-        "segments": store["segments"]["count"],
-        "calibration": None
-        if spec.calibration is None
-        else spec.calibration.model_dump(mode="json"),
-    }
+    return {"index": index, **read_field(engine, index).show(engine, index)}
 
 
-def _summary(name: str, spec: IndexSpec) -> Json:
-    return {
-        "index": name,
-        "field": spec.field,
-        "dims": spec.dims,
-        "model": str(spec.model),
-        "n_bits": spec.n_bits,
-        "n_buckets": spec.n_buckets,
-        "strategy": spec.strategy,
-        "plan": spec.plan,
-        "hashing": spec.hashing,
-        "tuned": spec.calibration is not None,
-    }
-
-
-def _text_summary(name: str, spec: TextSpec) -> Json:
-    """The columns of `meta4 index list` for an index of texts."""
-    return {
-        "index": name,
-        "field": spec.field,
-        "model": str(spec.minhash),
-        "strategy": "jaccard",
-        "plan": None,
-        "tuned": None,
-    }
-
-
-def _check_same(engine: Engine, index: str, spec: IndexSpec) -> None:
+def _check_same(engine: Engine, index: str, field: Field) -> None:
     try:
-        found = read_spec(engine, index)
+        fields = read_index(engine, index).fields
     except NotFoundError as error:
         raise ConflictError(
             f"index {index!r} exists already and is not one of meta4's; choose another name"
         ) from error
-    bare = {"calibration", "window"}
-    if found.model_dump(exclude=bare) != spec.model_dump(exclude=bare):
-        differing = ", ".join(
-            f"{key} {value!r} (asked for {getattr(spec, key)!r})"
-            for key, value in found
-            if key not in bare and value != getattr(spec, key)
-        )
-        raise ConflictError(
-            f"index {index!r} exists already with {differing}; choose another name, or drop it "
-            f"first with: meta4 index drop {index}"
-        )
+    spec = field.spec
+    found = fields.get(spec.field) or next(iter(fields.values()))
+    if field.same_but_measured(found.spec):
+        return
+    asked = field.summary()
+    differing = ", ".join(
+        f"{key} {value!r} (asked for {asked.get(key)!r})"
+        for key, value in found.summary().items()
+        if key != "tuned" and value != asked.get(key)
+    )
+    raise ConflictError(
+        f"index {index!r} exists already with {differing or 'another spec'}; choose another name, "
+        f"or drop it first with: meta4 index drop {index}"
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .exact import recall_by_score
+from ..fields.recall import recall_by_score
 
 Body = dict[str, Any]
 #: (n, dims) queries in, one answer's hits out.

@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..client import Meta4
-from ..search.catalog import HashedIndex
-from ..search.explanation import documents_in
-from .exact import Query, draw_queries, exact_neighbours, recall_by_score
+from ..catalog import read_field
+from ..client.meta4 import Meta4
+from ..fields.field import Field
+from ..fields.promise import Question
 
 #: Other than the one that `tune` draws its queries with: an evaluation is about other queries.
 EVAL_SEED = 1
@@ -22,12 +21,13 @@ class Evaluation:
     """What was measured.
 
     Attributes:
-        recall_asked: what every request asked for.
-        recall_at_k: mean over the queries, ties counted by score.
+        recall_asked: what was promised: what every request asked for, where it can.
+        recall_at_k: what was found of what was to be found, ties counted by score.
         recall_error: its standard error.
         docs_looked_into: mean share of the documents that the rerank scored, in [0, 1].
         p50_ms, p95_ms: whole request, rewriting included.
         exact_p50_ms, exact_p95_ms: the engine's own exact scan.
+        details: found and promised by parts, where the kind of field has some.
     """
 
     index: str
@@ -41,6 +41,7 @@ class Evaluation:
     p95_ms: float
     exact_p50_ms: float
     exact_p95_ms: float
+    details: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -51,72 +52,81 @@ def evaluate_index(
     meta4: Meta4,
     index: str,
     *,
+    field: str | None = None,
     n_queries: int = 200,
-    given: NDArray[Any] | None = None,
+    given: Any = None,
     k: int = 25,
-    recall: float = 0.95,
+    recall: float | None = None,
     within: dict[str, Any] | None = None,
     seed: int = EVAL_SEED,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Compare requests with the engine's exact scan, on documents drawn or on given queries.
+    """Compare requests with exact ones, on documents drawn or on given queries.
 
     Args:
-        meta4: the gateway.
+        meta4: who searches.
         index: which index.
-        n_queries: documents drawn, or rows of `given`.
-        given: (n, dims) vectors to search for instead of documents.
+        field: which of its fields; its only one by default.
+        n_queries: documents drawn, or how many of `given`.
+        given: queries to search for instead of documents, as the field reads them.
         k: results wanted.
-        recall: what each request asks for.
+        recall: what each request asks for; None for what it asks for by itself.
         within: a filter that both sides search under.
-        seed: which documents or rows.
+        seed: which documents or queries.
         progress: called with the number of queries done since the last call.
+
+    Raises:
+        NotFoundError: no such index, or not one of ours.
+        InputError: nothing to ask for, or a recall that such a field does not have.
     """
-    known = meta4.catalog.get(index)
-    queries = draw_queries(meta4.engine, index, known.spec, n_queries, seed, given)
-    recalls: list[float] = []
+    engine = meta4.engine
+    hashed = read_field(engine, index, field)
+    promise = hashed.promise
+    judge = promise.judge(k, recall)
+    questions = promise.questions(engine, index, n_queries, seed, given)
+    kept = [query for query in ({"exists": {"field": hashed.scored}}, within) if query]
+    total = engine.count(index, {"bool": {"filter": kept}})
     shares: list[float] = []
     ours: list[float] = []
     theirs: list[float] = []
-    truths = exact_neighbours(meta4.engine, index, known.spec, queries, k, lambda _: None, within)
-    for query, truth in zip(queries, truths, strict=True):
-        body = _request(known, query, k, recall, within)
+    for question in questions:
+        body = _request(hashed, question, k, judge.asks, within)
         started = time.perf_counter()
-        hits = meta4.search(index=index, body=body)["hits"]["hits"]
+        found = meta4.search(index=index, body=body)["hits"]["hits"]
         ours.append(time.perf_counter() - started)
-        exact = meta4.rewrite(index=index, body=_request(known, query, k, 1.0, within))
+        exact = meta4.rewrite(index=index, body=_request(hashed, question, k, 1.0, within))
         started = time.perf_counter()
-        meta4.engine.search(index, exact)
+        truth = engine.search(index, exact)["hits"]["hits"]
         theirs.append(time.perf_counter() - started)
-        found = np.asarray([hit["_score"] for hit in hits])
-        recalls.append(recall_by_score(found, truth.scores, k))
-        _, planned = meta4.plan(index=index, body=body)
-        looked_into = documents_in(meta4.engine, known, planned[0])
-        shares.append(looked_into / max(1, planned[0].plan.n_documents))
+        judge.add(found, truth)
+        _, (planned,) = meta4.plan(index=index, body=body)
+        shares.append(engine.count(index, hashed.searched(planned)) / max(1, total))
         progress(1)
+    judged = judge.judged()
     return Evaluation(
         index=index,
         k=k,
-        n_queries=len(queries),
-        recall_asked=recall,
-        recall_at_k=float(np.mean(recalls)),
-        recall_error=float(np.std(recalls) / np.sqrt(len(recalls))),
+        n_queries=len(questions),
+        recall_asked=judged.promised,
+        recall_at_k=judged.recall,
+        recall_error=judged.error,
         docs_looked_into=float(np.mean(shares)),
         p50_ms=_percentile(ours, 50),
         p95_ms=_percentile(ours, 95),
         exact_p50_ms=_percentile(theirs, 50),
         exact_p95_ms=_percentile(theirs, 95),
+        details=tuple(judged.details),
     )
 
 
 def _request(
-    known: HashedIndex, query: Query, k: int, recall: float, within: dict[str, Any] | None
+    field: Field, question: Question, k: int, recall: float, within: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Search for the query's vector; a document that is the query is kept out itself."""
-    clause = {"vector": query.vector.tolist(), "k": k, "recall": recall}
-    conditions: dict[str, Any] = {"must": [{"meta4_similar": {known.spec.field: clause}}]}
-    if query.id is not None:
-        conditions["must_not"] = [{"ids": {"values": [query.id]}}]
+    """Search for what is asked; a document that is the query is kept out itself."""
+    clause = {**question.operand, "k": k, "recall": recall}
+    conditions: dict[str, Any] = {"must": [{"meta4_similar": {field.spec.field: clause}}]}
+    if question.id is not None:
+        conditions["must_not"] = [{"ids": {"values": [question.id]}}]
     if within is not None:
         conditions["filter"] = [within]
     return {"_source": False, "query": {"bool": conditions}}

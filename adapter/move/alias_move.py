@@ -10,7 +10,6 @@ somebody has written in the target is newer and stays.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ConflictError, EngineError
@@ -23,48 +22,17 @@ from ..engines.names import check_index
 from ..engines.place import Place, settings_of
 from ..load.bulk_sender import BulkSender
 from ..load.loader import HASHED, LoadReport, load_documents
-from .changes import Reached, count_after, count_upto, pages_after, processed_by
-from .write_hold import AT_ONCE, free_settings, writes_held
+from ..manage.move_state import STATE, Reached, State, free_settings, state_of
+from .changes import count_after, count_upto, pages_after, processed_by
+from .write_hold import AT_ONCE, writes_held
 
 Json = dict[str, Any]
-#: The entry of a target's `_meta` that says how far a move is.
-STATE = "meta4_move"
 #: Passes after this one that bring no more documents than this leave little for the last moment.
 _FEW = 50
 #: Passes, where writes outrun them.
 _PASSES = 20
 #: Seconds between two notes of how far it is, and between two looks for late writes.
 _NOTED_EVERY, _LATE = 5.0, 1.0
-
-
-@dataclass
-class State:
-    """How far a move is.
-
-    Attributes:
-        alias: what is moved.
-        source: the index that it names before.
-        uuid: of the source.
-        phase: "filling", "moving", "late" or "done".
-        reached: by shard of the source, what was brought.
-        since: by shard of the target, the last operation that was ours before the alias came.
-        back: whether the alias is moved to where it was.
-        free: settings of the target that are others while writes wait.
-    """
-
-    alias: str
-    source: str
-    uuid: str
-    phase: str
-    reached: Reached
-    since: Reached
-    back: bool = False
-    free: Json | None = None
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether something is left to do."""
-        return self.phase != "done"
 
 
 class Move:
@@ -260,18 +228,6 @@ class Move:
                 ]
                 if deletions:
                     self.n_deleted += sender.send(deletions).result().n_indexed
-
-
-def state_of(engine: Engine, index: str) -> State | None:
-    """How far the move to an index is; None where there never was one."""
-    (mapping,) = engine.mappings(index).values()
-    return state_in(mapping)
-
-
-def state_in(mapping: Json) -> State | None:
-    """The same out of an index's mapping."""
-    noted = mapping.get("_meta", {}).get(STATE)
-    return None if noted is None else State(**noted)
 
 
 def behind(engine: Engine, alias: str) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 
 from ..engines.calls import WHOLE
 from ..engines.place import Place, settings_of
+from ..manage.move_state import Reached
 
 Json = dict[str, Any]
-#: By shard, the number of the last operation that was seen.
-Reached = dict[str, int]
 _PAGE = 1_000
 
 

@@ -5,24 +5,19 @@ since. What was deleted since leaves no trace in the source: the count tells.
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as initial
 from typing import Any
-
-import numpy as np
 
 from ...errors import ConflictError, InputError
 from ...ingest.documents import Document, value_at, without
-from ...ingest.hashing import DocumentHasher, HashedBatch
 from ...mappings.fields import ROOT
-from ...mappings.spec import IndexSpec
-from ...models.embeddings import as_embedding, unit
-from ...models.model import HashModel
+from ..catalog import read_field
 from ..engines.place import Place, settings_of
+from ..fields.field import Field
 from ..load.loader import LoadReport, load_documents
-from ..manage.indexes import check_model_does, make_index, others_of
-from ..model_store import ModelStore
-from ..search.catalog import read_spec
+from ..manage.indexes import make_index, others_of
 from .changes import count_after, pages_after
 
 Json = dict[str, Any]
@@ -32,8 +27,6 @@ _PROGRESS = "meta4_copy"
 _NOTED_EVERY = 10.0
 #: Documents that are compared with their copies in the end.
 _COMPARED = 200
-#: Of a vector with its copy: engines keep float32, OpenSearch directions only.
-_SAME_COSINE = 1.0 - 1e-5
 
 
 @dataclass
@@ -54,53 +47,12 @@ class CopyReport:
     n_source: int = 0
     n_target: int = 0
     n_compared: int = 0
-    differing: list[str] = field(default_factory=list)
+    differing: list[str] = initial(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
         """Whether all is there and the same."""
         return not (self.differing or self.loaded.n_refused) and self.n_source == self.n_target
-
-
-class _KeptHashes(DocumentHasher):
-    """Leaves the hashes of documents that the model hashed before; hashes all others.
-
-    Args:
-        model: the model.
-        spec: of the copy.
-        before: of the source; None where it has no hashes.
-    """
-
-    def __init__(self, model: HashModel, spec: IndexSpec, before: IndexSpec | None) -> None:
-        super().__init__(model, spec)
-        self._now = spec
-        self._before = before
-        self.n_hashed = 0
-
-    def hash(self, documents: Iterable[Document]) -> HashedBatch:
-        """See `DocumentHasher.hash`."""
-        kept: list[Document] = []
-        others: list[Document] = []
-        for document in documents:
-            hashes = value_at(document.source, self._now.fields.root) or {}
-            (kept if self._keep(hashes) else others).append(document)
-        hashed = super().hash(others)
-        self.n_hashed += len(hashed.documents) - hashed.n_without_vector
-        return hashed._replace(documents=kept + hashed.documents)
-
-    def _keep(self, hashes: Json) -> bool:
-        """Write the model's hashes as the target has them; False where they are not its."""
-        before, now = self._before, self._now
-        if before is None or hashes.get("model") != str(before.model):
-            return False
-        code = before.code_storage.code(hashes, before.n_bits)
-        if code is None:
-            return False
-        for name in before.code_storage.mapping(before.n_bits):
-            del hashes[name]
-        hashes["model"] = str(now.model)  # the same model under the target store's version
-        hashes |= now.code_storage.parts(code[None], now.n_bits)[0]
-        return True
 
 
 def count_left(source: Place, target: Place) -> int:
@@ -133,21 +85,16 @@ def copy_index(
         InputError: a plan or a server's hashing that the model cannot do.
         EngineError: a server failed or refused.
     """
-    spec = read_spec(source.engine, source.index)
+    field = read_field(source.engine, source.index)
     _check_free(source, target)
-    stored, model = ModelStore(source.engine).pull(str(spec.model))
-    made = spec.model_copy(update={"codes": target.engine.dialect.codes, **(changes or {})})
-    check_model_does(made, model)
-    ref = ModelStore(target.engine).push(stored.name, model)
-    made = made.model_copy(update={"model": ref})
-    return _fill(source, target, made, model, spec, shards, replicas, advance)
+    made = field.succession.copied_to(source.engine, target.engine, changes or {})
+    return _fill(source, target, made, field, shards, replicas, advance)
 
 
 def adopt_index(
     source: Place,
     target: Place,
-    spec: IndexSpec,
-    model: HashModel,
+    field: Field,
     *,
     shards: int | None = None,
     replicas: int = 0,
@@ -156,10 +103,9 @@ def adopt_index(
     """Make a hashed index out of any index with vectors, which is only read.
 
     Args:
-        source: an index with `spec.field`.
+        source: an index that has such a field.
         target: see `copy_index`.
-        spec: of the index that is made; its model is in the target's store.
-        model: the model itself.
+        field: of the index that is made; its model is in the target's store.
         shards: see `copy_index`.
         replicas: see `copy_index`.
         advance: see `copy_index`.
@@ -169,21 +115,20 @@ def adopt_index(
         ConflictError: the target exists and is no copy of the source.
         EngineError: a server failed or refused.
     """
-    if not source.engine.count(source.index, {"exists": {"field": spec.field}}):
+    if not source.engine.count(source.index, {"exists": {"field": field.spec.field}}):
         raise InputError(
-            f"{source} has no document with a {spec.field!r}; name the field that holds the "
-            f"vectors with --field"
+            f"{source} has no document with a {field.spec.field!r}; name the field that holds the "
+            f"{field.value_name}s with --field"
         )
     _check_free(source, target)
-    return _fill(source, target, spec, model, None, shards, replicas, advance)
+    return _fill(source, target, field, None, shards, replicas, advance)
 
 
 def _fill(
     source: Place,
     target: Place,
-    spec: IndexSpec,
-    model: HashModel,
-    before: IndexSpec | None,
+    field: Field,
+    before: Field | None,
     shards: int | None,
     replicas: int,
     advance: Callable[[int], None],
@@ -200,11 +145,9 @@ def _fill(
 
     if not noted:
         n = shards or int(settings["number_of_shards"])
-        others = others_of(source, spec.field, settings, state())
-        make_index(
-            target.engine, target.index, spec, model, shards=n, replicas=replicas, others=others
-        )
-    hasher = _KeptHashes(model, spec, before)
+        others = others_of(source, field.spec.field, settings, state())
+        make_index(target.engine, target.index, field, shards=n, replicas=replicas, others=others)
+    hasher = field.succession.copying_hasher(source.engine, before)
     report = CopyReport(LoadReport())
     started = noted_at = time.monotonic()
     for shard, hits in pages_after(source, reached):
@@ -219,7 +162,7 @@ def _fill(
     note()
     report.loaded.seconds = time.monotonic() - started  # reading takes time too
     report.n_hashed = hasher.n_hashed
-    _verify(source, target, spec, report)
+    _verify(source, target, field, report)
     return report
 
 
@@ -247,7 +190,7 @@ def _noted(target: Place) -> Json:
     return noted
 
 
-def _verify(source: Place, target: Place, spec: IndexSpec, report: CopyReport) -> None:
+def _verify(source: Place, target: Place, field: Field, report: CopyReport) -> None:
     """Count, and compare some documents drawn in the target with where they come from."""
     for place in (source, target):
         place.engine.refresh(place.index)
@@ -264,18 +207,17 @@ def _verify(source: Place, target: Place, spec: IndexSpec, report: CopyReport) -
     report.differing = [
         copy["_id"]
         for copy, original in zip(copies, originals, strict=True)
-        if original is None or not _same(original, copy["_source"], spec)
+        if original is None or not _same(original, copy["_source"], field)
     ]
 
 
-def _same(original: Json, copy: Json, spec: IndexSpec) -> bool:
-    """Whether vectors have one direction and all that is not ours is equal."""
-    vectors = [value_at(source, spec.field) for source in (original, copy)]
-    if (vectors[0] is None) != (vectors[1] is None):
+def _same(original: Json, copy: Json, field: Field) -> bool:
+    """Whether the hashed values are the same, and all that is not ours is equal."""
+    name = field.spec.field
+    values = [value_at(source, name) for source in (original, copy)]
+    if (values[0] is None) != (values[1] is None):
         return False
-    if vectors[0] is not None:
-        a, b = unit(np.stack([as_embedding(vector, spec.dims) for vector in vectors]))
-        if float(a @ b) < _SAME_COSINE:
-            return False
-    rest = [without(without(source, spec.field), ROOT) for source in (original, copy)]
+    if values[0] is not None and not field.succession.is_same_value(*values):
+        return False
+    rest = [without(without(source, name), ROOT) for source in (original, copy)]
     return bool(rest[0] == rest[1])

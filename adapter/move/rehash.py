@@ -3,30 +3,27 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from ...errors import ConflictError, EngineError, InputError, NotFoundError
-from ...ingest.documents import Document, put_at, remove_at, value_at
-from ...ingest.hashing import DocumentHasher
+from ...errors import ConflictError, EngineError, NotFoundError
 from ...ingest.new_embeddings import NewEmbeddings
-from ...mappings.spec import IndexSpec, ModelRef
-from ...models.model import HashModel
-from ...models.probing.ranking import default_plan
-from ..client import Meta4
+from ..catalog import read_field, read_index
+from ..client.meta4 import Meta4
 from ..engines.engine import Engine
 from ..engines.names import check_index
 from ..engines.place import Place, settings_of
+from ..fields.field import Field
+from ..fields.meta import write_spec
 from ..load.loader import LoadReport
 from ..manage.heal import heal_index
-from ..manage.indexes import check_model_does, make_index, others_of
+from ..manage.indexes import make_index, others_of
+from ..manage.move_state import state_in, state_of
 from ..measure.evaluation import Evaluation, evaluate_index
 from ..measure.tune import tune_index
-from ..model_store import ModelStore
-from ..search.catalog import read_spec
-from .alias_move import Move, behind, state_in, state_of
+from .alias_move import Move, behind
 
 #: Fewer documents than this are searched whole: nothing is to be measured there.
 _MEASURED_FROM = 1_000
-_RECALL = 0.95
 #: By which a recall measured with a few hundred queries may fall short of the promise.
 _SPREAD = 0.02
 _NUMBERED = re.compile(r"(?P<base>.+?)-(?P<number>\d+)")
@@ -62,7 +59,7 @@ def make_alias(engine: Engine, alias: str, index: str) -> None:
         NotFoundError: no such index, or not one of ours.
         ConflictError: an index of that name, or an alias of another.
     """
-    read_spec(engine, check_index(index))
+    read_index(engine, check_index(index))
     check_index(alias)
     if engine.index_exists(alias) and behind(engine, alias) != index:
         raise ConflictError(
@@ -74,8 +71,8 @@ def make_alias(engine: Engine, alias: str, index: str) -> None:
 def rehash_index(
     engine: Engine,
     alias: str,
-    ref: ModelRef,
-    model: HashModel,
+    ref: Any,
+    model: Any,
     *,
     embeddings: NewEmbeddings | None = None,
     n_queries: int = 200,
@@ -103,23 +100,21 @@ def rehash_index(
         InputError: a model of other dimensions than the vectors.
         EngineError: the recall measured is not the one promised; the alias stays where it is.
     """
-    target = _under_way(engine, alias, ref)
+    target = _under_way(engine, alias, str(ref))
     if target is None:
         source = behind(engine, alias)
     else:
         state = state_of(engine, target)
         assert state is not None
         source = state.source
-    before = read_spec(engine, source)
-    dims = before.dims if embeddings is None else embeddings.dims
-    if model.dims != dims:
-        raise InputError(f"model {ref} hashes {model.dims} dimensions, and the vectors have {dims}")
-    spec = _spec(engine, before, ref, model)
+    before = read_field(engine, source)
+    new_dims = None if embeddings is None else embeddings.dims
+    after = before.succession.rehashed(engine, ref, model, new_dims)
     if target is None:
         target = _next_name(engine, source)
-        _make(engine, source, target, before, spec, model)
-    change = _Change(spec, before.dims, embeddings)
-    hasher = DocumentHasher(model, spec, keep_norms=embeddings is None)
+        _make(engine, source, target, before, after)
+    change = after.succession.change(before, embeddings)
+    hasher = engine.run(after.hasher(written_before=embeddings is None))
     move = Move(engine, alias, source, target, hasher, change=change)
     move.fill(filling)
     evaluation = None
@@ -153,12 +148,11 @@ def roll_back(
     source, target = (moved.source, now) if moved.is_under_way else (now, moved.source)
     if not engine.index_exists(target):
         raise NotFoundError(f"index {target!r}, which {alias!r} named before, is gone")
-    present = read_spec(engine, source)
-    spec = read_spec(engine, target).model_copy(update={"former_models": (str(present.model),)})
-    engine.put_meta(target, spec.to_meta())
-    _, model = ModelStore(engine).pull(str(spec.model))
-    change = _Change(spec, present.dims, None)
-    hasher = DocumentHasher(model, spec, keep_norms=True)
+    present = read_field(engine, source)
+    after = read_field(engine, target).succession.following(present)
+    write_spec(engine, target, after.spec)
+    change = after.succession.change(present, None)
+    hasher = engine.run(after.hasher(written_before=True))
     move = Move(
         engine, alias, source, target, hasher, change=change, reached=moved.since, back=True
     )
@@ -168,93 +162,39 @@ def roll_back(
     return RehashReport(alias, source, target, move.report, move.n_deleted, change.n_without, None)
 
 
-class _Change:
-    """Gives documents their new embedding, and takes away one of other dimensions."""
-
-    def __init__(self, spec: IndexSpec, dims: int, embeddings: NewEmbeddings | None) -> None:
-        self._field = spec.field
-        self._stays = embeddings is None and spec.dims == dims
-        self._embeddings = embeddings
-        self.n_without = 0
-
-    def __call__(self, documents: list[Document]) -> None:
-        if self._stays:
-            return
-        ids = [str(document.id) for document in documents]
-        found = {} if self._embeddings is None else self._embeddings.of(ids)
-        for document, identity in zip(documents, ids, strict=True):
-            if value_at(document.source, self._field) is None:
-                continue
-            if identity in found:
-                put_at(document.source, self._field, found[identity])
-            else:
-                remove_at(document.source, self._field)
-                self.n_without += 1
-
-
-def _spec(engine: Engine, before: IndexSpec, ref: ModelRef, model: HashModel) -> IndexSpec:
-    plan = before.plan
-    if model.bucket_kind != _kind_of(engine, before):
-        plan = default_plan(model.bucket_kind)
-    spec = before.model_copy(
-        update={
-            "model": ref,
-            "dims": model.dims,
-            "n_bits": model.manifest.n_bits,
-            "n_buckets": model.n_buckets,
-            "plan": plan,
-            "codes": engine.dialect.codes,
-            "calibration": None,
-            "former_models": (str(before.model),),
-        }
-    )
-    check_model_does(spec, model)
-    return spec
-
-
-def _kind_of(engine: Engine, spec: IndexSpec) -> str:
-    return ModelStore(engine).pull(str(spec.model))[1].bucket_kind
-
-
-def _make(
-    engine: Engine,
-    source: str,
-    target: str,
-    before: IndexSpec,
-    spec: IndexSpec,
-    model: HashModel,
-) -> None:
+def _make(engine: Engine, source: str, target: str, before: Field, field: Field) -> None:
     place = Place(engine, source)
     settings = settings_of(place)
-    others = others_of(place, before.field, settings, {})
+    others = others_of(place, before.spec.field, settings, {})
     shards, replicas = int(settings["number_of_shards"]), int(settings["number_of_replicas"])
-    make_index(engine, target, spec, model, shards=shards, replicas=replicas, others=others)
+    make_index(engine, target, field, shards=shards, replicas=replicas, others=others)
 
 
 def _measure(engine: Engine, index: str, n_queries: int) -> Evaluation | None:
     """Calibrate the new index, and see that what it promises holds."""
     engine.refresh(index)
-    spec = read_spec(engine, index)
-    if engine.count(index, {"exists": {"field": spec.field}}) < _MEASURED_FROM:
+    field = read_field(engine, index)
+    if engine.count(index, {"exists": {"field": field.scored}}) < _MEASURED_FROM:
         return None
     tune_index(engine, index)
-    evaluation = evaluate_index(Meta4(engine), index, n_queries=n_queries, recall=_RECALL)
-    if evaluation.recall_at_k < _RECALL - _SPREAD:
+    evaluation = evaluate_index(Meta4(engine), index, n_queries=n_queries)
+    if evaluation.recall_at_k < evaluation.recall_asked - _SPREAD:
         raise EngineError(
-            f"{index} finds {evaluation.recall_at_k:.3f} of the nearest where {_RECALL} is "
-            f"promised; the alias stays where it is. See: meta4 eval {index}"
+            f"{index} finds {evaluation.recall_at_k:.3f} of the nearest where "
+            f"{evaluation.recall_asked:.3g} is promised; the alias stays where it is. See: "
+            f"meta4 eval {index}"
         )
     return evaluation
 
 
-def _under_way(engine: Engine, alias: str, ref: ModelRef) -> str | None:
+def _under_way(engine: Engine, alias: str, mark: str) -> str | None:
     """The target of a move that was begun and not finished."""
     for name, mapping in sorted(engine.mappings(f"{_base(behind(engine, alias))[0]}-*").items()):
         state = state_in(mapping)
         if state is None or state.alias != alias or not state.is_under_way or state.back:
             continue
-        model = IndexSpec.from_mapping(mapping, name).model
-        if model != ref:
+        model = read_field(engine, name).mark
+        if model != mark:
             raise ConflictError(
                 f"{alias!r} is being moved to {name!r} with model {model}; finish that with the "
                 f"same --model, or drop it with: meta4 index drop {name}"

@@ -10,25 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..engines.place import Place, settings_of
+from ..engines.place import Place
+from ..manage.move_state import REPLICAS, WAITS_FOR
 
 Json = dict[str, Any]
 #: Parameters of a write that does not wait.
 AT_ONCE = {"wait_for_active_shards": "1"}
-_REPLICAS = "number_of_replicas"
-_WAITS_FOR = "write.wait_for_active_shards"
-_CHANGED = (_REPLICAS, "auto_expand_replicas", "routing.allocation.enable", _WAITS_FOR)
-
-
-def free_settings(place: Place) -> Json:
-    """What the settings are that `writes_held` changes; None for the server's default."""
-    settings = settings_of(place)
-    return {f"index.{name}": _at(settings, name) for name in _CHANGED}
-
-
-def are_held(place: Place, free: Json | None) -> bool:
-    """Whether writes wait; `free` as a move has noted it, None where it holds nothing."""
-    return free is not None and free_settings(place) != free
 
 
 @contextmanager
@@ -43,10 +30,10 @@ def writes_held(place: Place, free: Json) -> Iterator[None]:
     """
     held = dict.fromkeys(free)
     held |= {
-        f"index.{_REPLICAS}": int(free[f"index.{_REPLICAS}"]) + 1,
+        f"index.{REPLICAS}": int(free[f"index.{REPLICAS}"]) + 1,
         "index.auto_expand_replicas": "false",
         "index.routing.allocation.enable": "none",  # so that there is no room
-        f"index.{_WAITS_FOR}": "all",
+        f"index.{WAITS_FOR}": "all",
     }
     try:
         _put(place, held)
@@ -57,10 +44,3 @@ def writes_held(place: Place, free: Json) -> Iterator[None]:
 
 def _put(place: Place, settings: Json) -> None:
     place.engine.request("PUT", f"/{place.index}/_settings", settings)
-
-
-def _at(settings: Json, path: str) -> Any:
-    found: Any = settings
-    for step in path.split("."):
-        found = found.get(step, {}) if isinstance(found, dict) else {}
-    return found or None

@@ -1,19 +1,14 @@
-"""Clauses to the engine's own query DSL. Pure: values in, a request body out."""
+"""Clauses to the engine's own query DSL. Pure: values in, a request body out.
 
+What a clause becomes is known to the kind of field that it asks of (`meta4.adapter.fields`); where
+it stands, pages and order are the same for all.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...errors import ClauseError
-from ...mappings.dialect import Dialect
-from ...mappings.spec import IndexSpec
-from ...models.embeddings import unit
-from ...models.model import HashModel
-from .clauses import AnalogyClause, Path, Site, number_in
-from .plan import RequestPlan
+from .clauses import Path, Site, number_in
 
 #: Documents fetched beyond k where it costs nothing, so that documents of equal score at the
 #: edge of the k are ordered by the sort below and not by where a segment keeps them.
@@ -25,54 +20,42 @@ SORT: list[Any] = ["_score", {"_seq_no": "asc"}]
 AGGREGATIONS = frozenset({"aggs", "aggregations"})
 #: What an engine does not do together with a second phase.
 _ONE_PHASE = frozenset({"sort", "rescore", "min_score"}) | AGGREGATIONS
-#: The first phase's window is a multiple of k, but of no smaller k than this.
-SMALLEST_K = 25
 
 Body = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class PlannedSite:
+class PlannedClause(ABC):
     """A clause with all that its rewriting takes.
 
     Attributes:
         site: the clause where it stands.
-        vectors: (1, dims) the query, or (3, dims) a, b and c; float32.
-        plan: the buckets.
-        exclude_ids: documents that may not be among the answers.
-        n_strays: documents that the index's model did not hash.
     """
 
     site: Site
-    vectors: NDArray[np.float32]
-    plan: RequestPlan
-    exclude_ids: Sequence[str]
-    n_strays: int
+
+    @property
+    @abstractmethod
+    def may_widen(self) -> bool:
+        """Whether a short page is to be asked for again, everywhere."""
+
+    @abstractmethod
+    def within(self) -> Body | None:
+        """What is looked into, within all that stands beside the clause; None for everything."""
+
+    @abstractmethod
+    def query(self, margin: int) -> Body:
+        """What is in `within`, scored exactly.
+
+        Args:
+            margin: documents beyond k that may be found too.
+        """
+
+    def phases(self) -> Body | None:
+        """A query with a second phase, where that is how a clause by itself is answered."""
+        return None
 
 
-def query_vector(site: Site, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The direction that is searched: the query itself, or unit(b) - unit(a) + unit(c).
-
-    Raises:
-        ClauseError: a, b and c cancel out.
-    """
-    target: NDArray[np.float32] = vectors[0]
-    if not isinstance(site.clause, AnalogyClause):
-        return target
-    a, b, c = unit(vectors)
-    target = (b - a + c).astype(np.float32)
-    if float(np.linalg.norm(target)) < 1e-6:
-        raise ClauseError("meta4_analogy: b - a + c is a zero vector, which has no direction")
-    return target
-
-
-def rewrite_body(
-    body: Mapping[str, Any],
-    planned: Sequence[PlannedSite],
-    spec: IndexSpec,
-    model: HashModel,
-    dialect: Dialect,
-) -> Body:
+def rewrite_body(body: Mapping[str, Any], planned: Sequence[PlannedClause]) -> Body:
     """Replace the clauses of a search body.
 
     `size` becomes k where the body has none, and a page never reaches beyond k; equal scores
@@ -87,24 +70,36 @@ def rewrite_body(
     rewritten = _paged(body, [one.site for one in planned])
     query = body["query"]
     alone = is_sole_scorer(query, planned)
-    if alone and spec.strategy == "hamming" and not _ONE_PHASE & set(rewritten):
-        phases = hamming_phases(planned[0], spec, model, dialect)
+    if alone and not _ONE_PHASE & set(rewritten):
+        phases = planned[0].phases()
         if phases is not None:
             return rewritten | phases
     margin = 0 if AGGREGATIONS & set(rewritten) else TIE_MARGIN
     for one in planned:
-        query = _replace(query, one.site.path, _scored(one, spec, model, dialect, margin))
+        query = _replace(query, one.site.path, one.query(margin))
     if alone:
         query = _lift(query, planned[0].site.path)
     return _sorted(rewritten | {"query": query})
 
 
-def with_queries(body: Mapping[str, Any], sites: Sequence[Site], queries: Sequence[Body]) -> Body:
-    """Put a query in the place of each clause; pages and order as `rewrite_body` has them."""
-    query = body["query"]
-    for site, new in zip(sites, queries, strict=True):
-        query = _replace(query, site.path, new)
-    return _sorted(_paged(body, sites) | {"query": query})
+def conditions(filters: Sequence[Body], exclusions: Sequence[Body]) -> Body | None:
+    """One query for several; None for none."""
+    if len(filters) == 1 and not exclusions:
+        return filters[0]
+    if not filters and not exclusions:
+        return None
+    both: Body = {}
+    if filters:
+        both["filter"] = list(filters)
+    if exclusions:
+        both["must_not"] = list(exclusions)
+    return {"bool": both}
+
+
+def excluded(site: Site, ids: Sequence[str]) -> list[Body]:
+    """What no answer may match: what stands beside the clause, and documents by id."""
+    own: list[Body] = [{"ids": {"values": list(ids)}}] if ids else []
+    return [*site.exclusions, *own]
 
 
 def _paged(body: Mapping[str, Any], sites: Sequence[Site]) -> Body:
@@ -120,78 +115,6 @@ def _sorted(body: Body) -> Body:
     return body if {"sort", "rescore"} & set(body) else body | {"sort": SORT}
 
 
-def searched_within(one: PlannedSite, spec: IndexSpec, model: HashModel) -> Body | None:
-    """What a clause looks into: the probed buckets, within all that stands beside it."""
-    filters: list[Body] = []
-    if one.plan.probes is not None:
-        terms = [model.terms[bucket] for bucket in one.plan.probes.buckets.tolist()]
-        buckets: Body = {"terms": {spec.fields.bucket: terms}}
-        strays: list[Body] = []
-        if one.n_strays:
-            strays = [{"bool": {"must_not": [{"term": {spec.fields.model: str(spec.model)}}]}}]
-        elif spec.former_models:  # written since they were counted
-            strays = [{"terms": {spec.fields.model: list(spec.former_models)}}]
-        if strays:
-            buckets = {"bool": {"should": [buckets, *strays], "minimum_should_match": 1}}
-        filters.append(buckets)
-    filters += one.site.filters
-    exclusions = list(one.site.exclusions)
-    if one.exclude_ids:
-        exclusions.append({"ids": {"values": list(one.exclude_ids)}})
-    if len(filters) == 1 and not exclusions:
-        return filters[0]
-    if not filters and not exclusions:
-        return None
-    conditions: Body = {}
-    if filters:
-        conditions["filter"] = filters
-    if exclusions:
-        conditions["must_not"] = exclusions
-    return {"bool": conditions}
-
-
-def _scored(
-    one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect, margin: int
-) -> Body:
-    within = searched_within(one, spec, model)
-    clause = one.site.clause
-    if isinstance(clause, AnalogyClause) and clause.method == "3cosmul":
-        a, b, c = one.vectors.tolist()
-        return dialect.three_cos_mul(spec, a, b, c, within)
-    vector = query_vector(one.site, one.vectors).tolist()
-    if spec.strategy == "native":
-        return dialect.knn(spec, vector, clause.k + margin, within)
-    return dialect.script(spec, vector, within)
-
-
-def hamming_phases(
-    one: PlannedSite, spec: IndexSpec, model: HashModel, dialect: Dialect
-) -> Body | None:
-    """First by bits in common, then the best of them by cosine.
-
-    None where one exact phase does better: the window would hold all documents, or recall 1
-    was asked for, which a first phase by bits cannot promise.
-    """
-    clause = one.site.clause
-    window = max(clause.k, SMALLEST_K) * spec.window
-    if clause.recall == 1.0 or window >= one.plan.n_documents:
-        return None
-    exact = _scored(one, spec, model, dialect, 0)
-    query = query_vector(one.site, one.vectors)
-    (code,) = model.encode(query[None])
-    return {
-        "query": dialect.hamming(spec, code, searched_within(one, spec, model)),
-        "rescore": {
-            "window_size": window,
-            "query": {
-                "rescore_query": exact,
-                "query_weight": 0.0,
-                "rescore_query_weight": 1.0,
-            },
-        },
-    }
-
-
 def _replace(query: Any, path: Path, new: Body) -> Any:
     """A copy with `new` at `path`; only what lies on the path is copied."""
     if not path:
@@ -201,7 +124,7 @@ def _replace(query: Any, path: Path, new: Body) -> Any:
     return copied
 
 
-def is_sole_scorer(query: Body, planned: Sequence[PlannedSite]) -> bool:
+def is_sole_scorer(query: Body, planned: Sequence[PlannedClause]) -> bool:
     """Whether one clause alone makes the score, beside filters at most."""
     if len(planned) != 1:
         return False

@@ -8,7 +8,8 @@
 """
 
 from ._version import __version__
-from .adapter.client import Meta4
+from .adapter.client.async_meta4 import AsyncMeta4
+from .adapter.client.meta4 import Meta4
 from .adapter.engines.access import Access
 from .adapter.engines.node import EmbeddedNode
 from .errors import Meta4Error
@@ -19,6 +20,7 @@ from .models.model import HashModel
 
 __all__ = [
     "Access",
+    "AsyncMeta4",
     "Document",
     "DocumentHasher",
     "EmbeddedNode",

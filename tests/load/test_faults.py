@@ -213,7 +213,7 @@ def rows_with_faults(path, vectors):
 #: Small batches, each written to the checkpoint, and time enough to be killed.
 SLOWLY = """
 import time
-from meta4.adapter import loading
+from meta4.adapter.load import loader as loading
 from meta4.ingest import checkpoint
 checkpoint._EVERY = 0
 loading._BATCH = loading._FIRST_BATCH = 50
@@ -316,8 +316,8 @@ def test_a_checkpoint_of_something_else_is_refused(
 MEMORY = """
 import resource, sys
 from meta4 import Document
-from meta4.adapter.engines.connecting import connect
-from meta4.adapter.loading import load_documents
+from meta4.adapter.engines.connection import connect
+from meta4.adapter.load.loader import load_documents
 engine = connect(sys.argv[1])
 documents = (Document(None, {"n": i, "text": "x" * 500}) for i in range(int(sys.argv[3])))
 assert load_documents(engine, sys.argv[2], documents, None).n_refused == 0

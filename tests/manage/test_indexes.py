@@ -2,6 +2,7 @@ import pytest
 from support.words import FIELD, word_documents
 
 from meta4 import HashModel
+from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.elasticsearch import ElasticsearchEngine
 from meta4.adapter.engines.opensearch import OpenSearchEngine
@@ -13,7 +14,6 @@ from meta4.adapter.manage.indexes import (
     show_index,
 )
 from meta4.adapter.model_store import ModelStore, resolve_reference
-from meta4.adapter.search.catalog import read_spec
 from meta4.errors import (
     ArtifactError,
     ConflictError,

@@ -9,21 +9,25 @@ from support.command_line import meta4
 from support.words import FIELD, word_documents
 
 from meta4 import DocumentHasher, Meta4
+from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.connection import connect
+from meta4.adapter.engines.place import Place
+from meta4.adapter.fields.field import Options
+from meta4.adapter.fields.kinds import new_field
 from meta4.adapter.load.loader import load_documents
-from meta4.adapter.manage.indexes import create_index, new_spec
+from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move import changes
 from meta4.adapter.move import copy as copying
-from meta4.adapter.engines.place import Place
 from meta4.adapter.move.copy import adopt_index, copy_index
-from meta4.adapter.search.catalog import read_spec
 from meta4.errors import ConflictError, InputError, NotFoundError
 
 pytestmark = pytest.mark.server
 N = 3000
 WAYS = list(itertools.permutations(("opensearch", "elasticsearch")))
+
+OPTIONS = Options(hashing="client")
 
 
 @pytest.fixture(params=WAYS, ids="-to-".join)
@@ -164,10 +168,8 @@ def test_an_index_with_vectors_is_adopted(ends, models, sample):
     for place in (Place(source.engine, f"{target.index}-here"), target):
         if place is not target:
             ModelStore(place.engine).push("adopted", model)
-        spec = new_spec(
-            place.engine, FIELD, ref, model, strategy="native", plan=None, hashing="client"
-        )
-        report = adopt_index(source, place, spec, model)
+        field = new_field(place.engine, FIELD, ref, model, OPTIONS)
+        report = adopt_index(source, place, field)
         assert report.is_whole
         assert report.n_hashed == N
         tune_index(place.engine, place.index, n_queries=60)
@@ -177,13 +179,13 @@ def test_an_index_with_vectors_is_adopted(ends, models, sample):
         assert len(hits["hits"]) == 5
         mapping = place.engine.mappings(place.index)[place.index]["properties"]
         assert mapping["title"]["analyzer"] == "ours"
-        assert adopt_index(source, place, spec, model).loaded.n_indexed == 0
+        assert adopt_index(source, place, field).loaded.n_indexed == 0
         assert read_spec(place.engine, place.index).calibration is not None
         if place is not target:
             place.engine.delete_index(place.index)
     assert source.engine.mappings(source.index) == before
     with pytest.raises(InputError, match="has no document with a 'other'"):
-        adopt_index(source, target, spec.model_copy(update={"field": "other"}), model)
+        adopt_index(source, target, new_field(target.engine, "other", ref, model, OPTIONS))
 
 
 def plain_body(engine):

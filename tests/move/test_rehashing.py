@@ -15,7 +15,9 @@ from support.specs import SPECS
 from support.words import FIELD, word_documents
 
 from meta4 import Document, DocumentHasher, HashModel, Meta4
+from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.connection import connect
+from meta4.adapter.engines.place import Place
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.doctor import examine_index
 from meta4.adapter.manage.heal import heal_index
@@ -25,11 +27,9 @@ from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move import alias_move as moving
 from meta4.adapter.move import rehash as rehashing
 from meta4.adapter.move.alias_move import behind, state_of
-from meta4.adapter.engines.place import Place
 from meta4.adapter.move.copy import copy_index
 from meta4.adapter.move.rehash import make_alias, rehash_index, roll_back
 from meta4.adapter.move.write_hold import AT_ONCE, free_settings, writes_held
-from meta4.adapter.search.catalog import read_spec
 from meta4.errors import ConflictError, EngineError, InputError, RefusedError
 from meta4.ingest.new_embeddings import NewEmbeddings
 
@@ -337,7 +337,6 @@ def test_what_cannot_be_moved(engine, alias, other, shorter, monkeypatch):
     with pytest.raises(ConflictError, match="has not been moved"):
         roll_back(engine, alias)
     assert list(engine.mappings(f"{alias}-*")) == [first]
-    monkeypatch.setattr(rehashing, "_RECALL", 1.5)
     monkeypatch.setattr(rehashing, "evaluate_index", lambda *_, **__: Low())
     with pytest.raises(EngineError, match="stays where it is"):
         rehash_index(engine, alias, ref, other)
@@ -346,6 +345,7 @@ def test_what_cannot_be_moved(engine, alias, other, shorter, monkeypatch):
 
 class Low:
     recall_at_k = 0.5
+    recall_asked = 0.95
 
 
 def test_a_file_of_embeddings(tmp_path, vectors):

@@ -12,9 +12,8 @@ from support.servers import on_one_engine
 
 from meta4 import Document, Meta4
 from meta4.adapter.load.loader import load_documents
-from meta4.adapter.manage.indexes import drop_index, list_indexes, show_index
+from meta4.adapter.manage.indexes import create_index, drop_index, list_indexes, show_index
 from meta4.adapter.measure.tune import tune_index
-from meta4.adapter.search.near_duplicates import create_text_index
 from meta4.errors import ClauseError, ConflictError, InputError, NotFoundError
 from meta4.ingest.shingling import TextHasher
 from meta4.mappings.texts import TextSpec
@@ -135,6 +134,10 @@ def documents(texts):
         yield Document(str(row), {"body": {"text": text}, "third": row % 3})
 
 
+def create_text_index(engine, index, spec):
+    create_index(engine, index, field=spec.field, ref=spec.minhash, model=spec.minhash)
+
+
 @pytest.fixture
 def text_index(engine, index_name, texts):
     create_text_index(engine, index_name, TEXTS)
@@ -200,8 +203,9 @@ def test_the_index_is_shown_listed_and_guarded(engine, text_index, texts):
     with pytest.raises(ConflictError, match="choose another name"):
         other = TEXTS.model_copy(update={"minhash": MinHashSpec(seed=1)})
         create_text_index(engine, text_index, other)
-    with pytest.raises(ConflictError, match="this is for vectors"):
-        tune_index(engine, text_index)
+    with pytest.raises(InputError, match="nothing is to be measured"):
+        tune_index(engine, text_index, plan="centroid")
+    assert tune_index(engine, text_index) == SPEC
     with pytest.raises(ClauseError, match="have no direction"):
         ask(engine, text_index, vector=[1.0, 2.0])
     with pytest.raises(ClauseError, match="is not hashed in index"):
@@ -265,8 +269,10 @@ def test_from_the_command_line(engine, index_name, originals, texts, tmp_path):
     assert (refused.returncode, "lies in its index" in refused.stderr) == (2, True)
     refused = meta4("index", "create", "x", "--model", tmp_path / "m", "--plan", "centroid", *at)
     assert (refused.returncode, "leave --strategy and --plan out" in refused.stderr) == (2, True)
-    refused = meta4("index", "tune", index_name, *at)
-    assert (refused.returncode, "this is for vectors" in refused.stderr) == (2, True)
+    refused = meta4("index", "tune", index_name, "--queries", 100, *at)
+    assert (refused.returncode, "a formula" in refused.stderr) == (2, True)
+    promised = meta4("index", "tune", index_name, *at)
+    assert (promised.returncode, f"{SPEC.found(0.7):.2%}" in promised.stdout) == (0, True)
     refused = meta4("train", tmp_path / "t.ndjson", "--model", "minhash", "--bits", 8, "--out", "x")
     assert (refused.returncode, "leave the other options out" in refused.stderr) == (2, True)
     drop_index(engine, index_name)

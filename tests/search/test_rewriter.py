@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from support.words import FIELD
 
+from meta4.adapter.fields.vectors.request import PlannedVectors
 from meta4.adapter.search.clauses import find_sites
 from meta4.adapter.search.plan import RequestPlan
-from meta4.adapter.search.rewriter import PlannedSite, rewrite_body
+from meta4.adapter.search.rewriter import rewrite_body
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.opensearch import OpenSearchDialect
 from meta4.mappings.spec import IndexSpec, ModelRef
@@ -91,9 +92,11 @@ def rewritten(name, dialect):
     for site in find_sites(body["query"]):
         operands = getattr(site.clause, "operands", (site.clause,))
         vectors = np.array([operand.vector for operand in operands], dtype=np.float32)
-        planned.append(PlannedSite(site, vectors, plan, ["self"], n_strays))
+        planned.append(
+            PlannedVectors(site, vectors, plan, ["self"], n_strays, spec, OneCode(), dialect)
+        )
     before = json.dumps(body)
-    result = rewrite_body(body, planned, spec, OneCode(), dialect)
+    result = rewrite_body(body, planned)
     assert json.dumps(body) == before, "the caller's body was changed"
     return json.loads(json.dumps(result))
 

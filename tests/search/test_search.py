@@ -9,8 +9,8 @@ from support.servers import on_one_engine
 from support.words import FIELD, N_SHARED, word_documents
 
 from meta4 import Meta4
+from meta4.adapter.fields.recall import recall_by_score
 from meta4.adapter.measure.evaluation import evaluate_index
-from meta4.adapter.measure.exact import recall_by_score
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.search import plan as planning
 from meta4.errors import ClauseError, EmbeddingError, InputError, NotFoundError
@@ -107,9 +107,9 @@ def test_never_fewer_than_k_when_k_match(words, monkeypatch):
 
 def test_a_short_page_widens_by_itself(words, monkeypatch):
     """The plan is made to look into one bucket; the page comes back whole all the same."""
-    from meta4.adapter import client as gateway
+    from meta4.adapter.fields.vectors import field
 
-    real = gateway.plan_request
+    real = field.plan_request
 
     def stingy(*args, **kwargs):
         from dataclasses import replace
@@ -121,7 +121,7 @@ def test_a_short_page_widens_by_itself(words, monkeypatch):
             return plan
         return replace(plan, probes=Probes(plan.probes.buckets[:1], 0))
 
-    monkeypatch.setattr(gateway, "plan_request", stingy)
+    monkeypatch.setattr(field, "plan_request", stingy)
     query = words.held_out[3]
     hits = run(words, similar(query, k=900, recall=0.9))
     expected = np.sort(words.scores(query))[::-1][:900]
@@ -292,21 +292,26 @@ def test_documents_of_another_model_are_found(engine, models, make_index, index_
     )
     engine.refresh(index_name)
     meta4 = Meta4(engine)
-    known = meta4.catalog.get(index_name)
-    assert (known.directory.n_documents, known.directory.n_strays) == (21, 1)
+    directory = directory_of(meta4, index_name)
+    assert (directory.n_documents, directory.n_strays) == (21, 1)
     body = {"query": similar(vectors[1], k=2)}
     hits = meta4.search(index=index_name, body=body)["hits"]["hits"]
     assert [hit["_id"] for hit in hits] == ["h1", "stray"]
 
 
+def directory_of(meta4, index):
+    field = meta4.engine.run(meta4.core.catalog.get(index)).field()
+    return meta4.engine.run(field.directory(index))
+
+
 def test_the_directory_is_kept_fresh(engine, models, make_index, index_name, vectors):
     make_index(models["cells"], hashing="server")
     meta4 = Meta4(engine, fresh_for=0.2)
-    assert meta4.catalog.get(index_name).directory.n_documents == 0
+    assert directory_of(meta4, index_name).n_documents == 0
     engine.request("PUT", f"/{index_name}/_doc/a", body={FIELD: vectors[0].tolist()})
     engine.refresh(index_name)
     deadline = time.monotonic() + 10
-    while meta4.catalog.get(index_name).directory.n_documents != 1:
+    while directory_of(meta4, index_name).n_documents != 1:
         assert time.monotonic() < deadline
 
 

@@ -8,8 +8,8 @@ from ....errors import InputError
 from ....mappings.spec import STRATEGIES, Hashing, Strategy
 from ....models.probing.ranking import PLANS, Plan
 from ...engines.place import Place
-from ...manage.indexes import new_spec
-from ...model_store import ModelStore, resolve_reference
+from ...fields.field import Options
+from ...fields.kinds import kind_taking, new_field
 from ...move.copy import CopyReport, adopt_index, copy_index, count_left
 from ..common import counting, engine_at, json_option, notes, print_json
 
@@ -52,9 +52,9 @@ def copy_command(
     """Copy the index SOURCE to TARGET, both written URL/INDEX, between any two clusters.
 
     A hashed index keeps ids, codes, buckets, model and calibration. With --model and --field any
-    index with vectors becomes a hashed one. SOURCE is only read. A copy that was cut off goes on
-    with the same command, which later brings what was written since (what was deleted since stays
-    in TARGET). Afterwards documents are counted, and some compared; the exit code is 1 where
+    index with vectors (or texts) becomes a hashed one. SOURCE is only read. A copy that was cut off
+    goes on with the same command, which later brings what was written since (what was deleted since
+    stays in TARGET). Afterwards documents are counted, and some compared; the exit code is 1 where
     something is missing, left over or different.
 
     Example: meta4 copy http://old:9200/words http://new:9200/words
@@ -74,18 +74,11 @@ def copy_command(
                 advance=advance,
             )
         else:
-            ref, model = resolve_reference(ModelStore(there.engine), reference)
-            spec = new_spec(
-                there.engine,
-                field,
-                ref,
-                model,
-                strategy=strategy or "native",
-                plan=plan,
-                hashing=hashing or "client",
-            )
+            options = Options(strategy or "native", plan, hashing or "client")
+            ref, model = kind_taking(reference).resolve(there.engine, reference)
+            made = new_field(there.engine, field, ref, model, options)
             report = adopt_index(
-                here, there, spec, model, shards=shards, replicas=replicas, advance=advance
+                here, there, made, shards=shards, replicas=replicas, advance=advance
             )
     if as_json:
         print_json(_as_dict(report))

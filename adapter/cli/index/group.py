@@ -1,20 +1,18 @@
 """`meta4 index`: make, list, show, tune and drop hashed indexes."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
-from ....errors import InputError
 from ....mappings.spec import STRATEGIES, Hashing, Strategy
-from ....mappings.texts import TextSpec
-from ....models.kinds.minhash import load_minhash
 from ....models.probing.ranking import PLANS, Plan
-from ...manage import heal as healing
-from ...manage import indexes
-from ...measure import tune as tuning
-from ...model_store import ModelStore, resolve_reference
-from ...search.near_duplicates import create_text_index
+from ...catalog import read_field
+from ...fields.field import Options
+from ...fields.kinds import kind_taking, new_field
+from ...fields.vectors.tune import N_QUERIES
+from ...manage import heal, indexes
+from ...measure.tune import tune_index
 from ..common import (
     counting,
     engine_at,
@@ -23,10 +21,9 @@ from ..common import (
     print_table,
     query_options,
     read_queries,
+    show_table,
     url_option,
 )
-
-_QUERIES = {"documents": "of its documents as queries", "given": "given queries"}
 
 
 @click.group("index")
@@ -84,41 +81,16 @@ def create_command(
     Example: meta4 index create words --model words-model --field embedding
     """
     engine = engine_at(url)
-    minhash = load_minhash(Path(reference))
-    if minhash is not None:
-        if plan is not None or strategy != "native":
-            raise InputError(
-                "an index of texts is reranked by Jaccard similarity, and its buckets have no "
-                "order; leave --strategy and --plan out"
-            )
-        texts = TextSpec(field=field or "text", minhash=minhash)
-        create_text_index(engine, name, texts, shards=shards, replicas=replicas)
-        if as_json:
-            print_json({"index": name, **texts.model_dump(mode="json")})
-        else:
-            click.echo(f"{name}: texts of field {texts.field}, {minhash}, hashing by client")
-        return
-    engine.check_usable(scripts=indexes.needs_scripts(strategy, hashing))
-    ref, model = resolve_reference(ModelStore(engine), reference)
-    spec = indexes.create_index(
-        engine,
-        name,
-        field=field or "embedding",
-        ref=ref,
-        model=model,
-        strategy=strategy,
-        plan=plan,
-        hashing=hashing,
-        shards=shards,
-        replicas=replicas,
-    )
+    kind = kind_taking(reference)
+    options = Options(strategy, plan, hashing)
+    engine.check_usable(scripts=kind.needs_scripts(options))  # before a model is stored
+    ref, model = kind.resolve(engine, reference)
+    made = new_field(engine, field, ref, model, options)
+    spec = indexes.make_index(engine, name, made, shards=shards, replicas=replicas)
     if as_json:
         print_json({"index": name, **spec.model_dump(mode="json")})
     else:
-        click.echo(
-            f"{name}: field {spec.field}, model {spec.model}, strategy {spec.strategy}, "
-            f"plan {spec.plan}, hashing by {spec.hashing}"
-        )
+        click.echo(f"{name}: {made.line()}")
 
 
 @index_group.command("list")
@@ -140,29 +112,31 @@ def list_command(url: str | None, as_json: bool) -> None:
 @json_option
 def show_command(name: str, url: str | None, as_json: bool) -> None:
     """Show an index: model, strategy, buckets, documents without a hash, calibration."""
-    shown = indexes.show_index(engine_at(url), name)
+    engine = engine_at(url)
+    shown = indexes.show_index(engine, name)
     if as_json:
         print_json(shown)
         return
-    calibration = shown.pop("calibration", None)
+    shown.pop("calibration", None)
     print_table(["", ""], [[key, str(value)] for key, value in shown.items()])
-    if calibration is not None:
-        _show_calibration(calibration)
+    kept = read_field(engine, name).promise.table()
+    if kept is not None:
+        show_table(kept)
 
 
 @index_group.command("tune")
 @click.argument("name")
-@query_options(least=10, default=tuning.N_QUERIES)
+@query_options(least=10, default=N_QUERIES)
 @click.option("--plan", type=click.Choice(PLANS), help="Change the index's plan to this one.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, help="Which documents are drawn. Default: 0.")
 @url_option
 @json_option
 def tune_command(
     name: str,
-    queries: int,
+    queries: int | None,
     query_file: Path | None,
     plan: Plan | None,
-    seed: int,
+    seed: int | None,
     url: str | None,
     as_json: bool,
 ) -> None:
@@ -170,20 +144,31 @@ def tune_command(
 
     The index's own documents are the queries, the engine's exact scan is the truth. Where people
     search with other vectors than documents have (questions, photographs of other things), give
-    some of theirs with --query-file: the promise holds for queries like those measured.
+    some of theirs with --query-file: the promise holds for queries like those measured. Of an
+    index of texts nothing is to be measured: how often its bands find a document of some
+    similarity is said.
 
     Example: meta4 index tune words --query-file asked-last-week.npy
     """
     engine = engine_at(url)
-    given, n_queries = read_queries(query_file, queries, engine, name)
+    hashed = read_field(engine, name)
+    given, n_queries = read_queries(query_file, queries or N_QUERIES, hashed)
     with counting(f"tuning {name}", n_queries, "queries") as progress:
-        calibration = tuning.tune_index(
-            engine, name, plan=plan, n_queries=n_queries, given=given, seed=seed, progress=progress
+        tuned = tune_index(
+            engine,
+            name,
+            plan=plan,
+            n_queries=queries,
+            given=given,
+            seed=seed,
+            progress=progress,
         )
     if as_json:
-        print_json(calibration.model_dump(mode="json"))
+        print_json(tuned.model_dump(mode="json"))
     else:
-        _show_calibration(calibration.model_dump(mode="json"))
+        shown = hashed.promise.table(tuned)
+        assert shown is not None
+        show_table(shown)
 
 
 @index_group.command("heal")
@@ -197,7 +182,7 @@ def heal_command(name: str, dry_run: bool, url: str | None, as_json: bool) -> No
     The engine runs no pipeline for an update inside _bulk, unless it says doc_as_upsert.
     """
     engine = engine_at(url)
-    n = healing.heal_index(engine, name, dry_run=dry_run)
+    n = heal.heal_index(engine, name, dry_run=dry_run)
     if as_json:
         print_json({"index": name, "stale": n, "healed": 0 if dry_run else n})
     else:
@@ -214,17 +199,3 @@ def drop_command(name: str, yes: bool, url: str | None) -> None:
         click.confirm(f"delete index {name} and all its documents?", abort=True, err=True)
     indexes.drop_index(engine_at(url), name)
     click.echo(f"{name} is gone")
-
-
-def _show_calibration(calibration: dict[str, Any]) -> None:
-    depths = calibration["depths"]
-    print_table(
-        ["recall", *[f"k = {depth}" for depth in depths]],
-        [
-            [target, *[f"{share:.2%}" for share in shares]]
-            for target, shares in sorted(calibration["shares"].items())  # an engine mixes them
-        ],
-        title=f"\nshare of the buckets' entries to look into, {calibration['plan']} order, "
-        f"measured with {calibration['n_queries']:,} {_QUERIES[calibration['queries']]} in "
-        f"{calibration['n_documents']:,} documents",
-    )

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from ....ingest.new_embeddings import NewEmbeddings
-from ...model_store import ModelStore, resolve_reference
+from ...catalog import read_field
+from ...fields.kinds import kind_taking
 from ...move import rehash as rehashing
 from ...move.rehash import RehashReport
-from ...search.catalog import read_spec
 from ..common import counting, engine_at, json_option, notes, print_json, url_option
 
 
@@ -61,11 +61,11 @@ def rehash_command(
     Example: meta4 index rehash words --model words-model-2
     """
     engine = engine_at(url)
-    ref, model = resolve_reference(ModelStore(engine), reference)
+    before = read_field(engine, alias)
+    ref, model = kind_taking(reference).resolve(engine, reference)
     embeddings = None
     if vectors is not None:
-        field = read_spec(engine, alias).field
-        embeddings = NewEmbeddings(vectors, field, ids)
+        embeddings = NewEmbeddings(vectors, before.spec.field, ids)
     with _filling(f"rehashing {alias}") as filling:
         report = rehashing.rehash_index(
             engine, alias, ref, model, embeddings=embeddings, filling=filling

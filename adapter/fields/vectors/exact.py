@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
-from ...ingest.documents import value_at
-from ...mappings.spec import IndexSpec
-from ...models.embeddings import as_embedding
-from ..engines.engine import Engine
+from ....errors import InputError
+from ....mappings.spec import IndexSpec
+from ....models.embeddings import as_embedding
+from ...engines.engine import Engine
+from ..queries import sample_documents
 
 _AT_ONCE = 8
-#: Scores of the same pair differ by no more than this between scoring paths (float32).
-SCORE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -56,35 +54,9 @@ def draw_queries(
         InputError: no row, or no document with a vector.
     """
     if given is None:
-        return _sample_documents(engine, index, spec, n, seed)
+        drawn = sample_documents(engine, index, spec.field, n, seed)
+        return [Query(identity, as_embedding(values, spec.dims)) for identity, values in drawn]
     return _sample_rows(given, spec, n, seed)
-
-
-def _sample_documents(
-    engine: Engine, index: str, spec: IndexSpec, n: int, seed: int
-) -> list[Query]:
-    """The same documents for the same seed and the same index."""
-    body = {
-        "size": min(n, 10_000),
-        "_source": [spec.field],
-        "query": {
-            "function_score": {
-                "query": {"bool": {"filter": [{"exists": {"field": spec.field}}]}},
-                "random_score": {"seed": seed, "field": "_seq_no"},
-                "boost_mode": "replace",
-            }
-        },
-    }
-    hits = engine.search(index, body, params=engine.vectors_in_source())["hits"]["hits"]
-    if not hits:
-        raise InputError(
-            f"index {index!r} has no document with a {spec.field!r} yet; load some first: "
-            f"meta4 ingest FILE --index {index}"
-        )
-    return [
-        Query(hit["_id"], as_embedding(value_at(hit["_source"], spec.field), spec.dims))
-        for hit in hits
-    ]
 
 
 def _sample_rows(vectors: NDArray[Any], spec: IndexSpec, n: int, seed: int) -> list[Query]:
@@ -129,18 +101,3 @@ def exact_neighbours(
                 [hit.get("fields", {}).get(spec.fields.bucket, []) for hit in hits],
             )
         progress(len(group))
-
-
-def recall_by_score(found: NDArray[np.float64], truth: NDArray[np.float64], k: int) -> float:
-    """recall@k with ties counted by score: an answer as near as the k-th nearest is right.
-
-    Args:
-        found: (m,) scores of what was found, of which the first k count.
-        truth: (n,) scores of the nearest documents, best first.
-        k: results wanted; with fewer documents in all, all of them.
-    """
-    wanted = min(k, len(truth))
-    if wanted == 0:
-        return 1.0
-    right = int((found[:k] >= truth[wanted - 1] - SCORE_TOLERANCE).sum())
-    return min(right, wanted) / wanted

@@ -1,0 +1,129 @@
+"""What is known of the cluster's hashed indexes: one reading of a mapping gives their fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from ..errors import ConflictError, NotFoundError
+from ..mappings.spec import FieldSpec
+from .engines.calls import Calls, Steps
+from .engines.engine import Engine
+from .engines.names import check_index
+from .fields.field import Field
+from .fields.kinds import fields_in
+from .fields.shelf import FRESH_FOR, Key, Shelf
+
+
+@dataclass(frozen=True)
+class HashedIndex:
+    """One index as a request sees it.
+
+    Attributes:
+        name: as it was asked for; may be an alias or a pattern.
+        concrete: the indexes that it names.
+        fields: its hashed fields, by their names.
+    """
+
+    name: str
+    concrete: frozenset[str]
+    fields: Mapping[str, Field]
+
+    def field(self, name: str | None = None) -> Field:
+        """The field of a name; the only one, where none is named.
+
+        Raises:
+            NotFoundError: no such field is hashed.
+            ConflictError: none is named, and there are several.
+        """
+        if name is None and len(self.fields) == 1:
+            (only,) = self.fields.values()
+            return only
+        names = ", ".join(repr(each) for each in self.fields)
+        if name is None:
+            raise ConflictError(f"index {self.name!r} has the hashed fields {names}; name one")
+        if name not in self.fields:
+            raise NotFoundError(
+                f"field {name!r} is not hashed in index {self.name!r}; its hashed field is {names}"
+            )
+        return self.fields[name]
+
+
+class Catalog:
+    """Reads and remembers; nothing here is written.
+
+    Args:
+        calls: what is asked of the cluster.
+        fresh_for: seconds until what can change is read again.
+    """
+
+    def __init__(self, calls: Calls, *, fresh_for: float = FRESH_FOR) -> None:
+        self._calls = calls
+        self._shelf = Shelf(fresh_for)
+
+    def get(self, index: str) -> Steps[HashedIndex]:
+        """The index, as fresh.
+
+        Raises:
+            NotFoundError: no such index, or not a hashed one.
+            ConflictError: a pattern whose indexes have different specs.
+        """
+        check_index(index, pattern=True)
+        read = partial(_read, self._calls, index, self._shelf)
+        return (yield from self._shelf.take(_key(index), read))
+
+    def has_moved(self, index: str) -> Steps[bool]:
+        """Whether an alias names another index than when it was read; then it is forgotten."""
+        known: HashedIndex | None = self._shelf.peek(_key(index))
+        if known is None or known.concrete == frozenset((yield from self._calls.mappings(index))):
+            return False
+        self.forget(index)
+        return True
+
+    def forget(self, index: str) -> None:
+        """Read the index anew at the next request."""
+        self._shelf.forget(index)
+
+
+def _key(index: str) -> Key:
+    return "index", index, None
+
+
+def _read(calls: Calls, index: str, shelf: Shelf) -> Steps[HashedIndex]:
+    try:
+        mappings = yield from calls.mappings(index)
+    except NotFoundError as error:
+        raise NotFoundError(f"index {index!r} does not exist; see: meta4 index list") from error
+    if not mappings:
+        raise NotFoundError(f"no index matches {index!r}; see: meta4 index list")
+    (first, *others) = (
+        fields_in(mapping, name, calls, shelf) for name, mapping in mappings.items()
+    )
+    if any(_specs(fields) != _specs(first) for fields in others):
+        raise ConflictError(f"{index!r} names indexes with different specs; search them one by one")
+    return HashedIndex(index, frozenset(mappings), first)
+
+
+def _specs(fields: Mapping[str, Field]) -> dict[str, FieldSpec]:
+    return {name: field.spec for name, field in fields.items()}
+
+
+def read_index(engine: Engine, index: str) -> HashedIndex:
+    """An index as it is now; raises as `Catalog.get` does."""
+    check_index(index, pattern=True)
+    return engine.run(_read(engine.calls, index, Shelf()))
+
+
+def read_field(engine: Engine, index: str, name: str | None = None) -> Field:
+    """A hashed field of an index, its only one by default.
+
+    Raises:
+        NotFoundError: no such index, or not a hashed one, or no such field.
+        ConflictError: an alias or pattern over indexes with different specs, or several fields of
+            which none is named.
+    """
+    return read_index(engine, index).field(name)
+
+
+def read_spec(engine: Engine, index: str) -> FieldSpec:
+    """The spec of an index's only field; raises as `read_field` does."""
+    return read_field(engine, index).spec

@@ -1,0 +1,97 @@
+"""`AsyncMeta4`: what a program uses that does not wait."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from ...ingest.documents import Document
+from ..engines.access import Access
+from ..engines.async_engine import AsyncEngine
+from ..engines.connection import AsyncClient, async_engine_of, connect_async
+from ..fields.shelf import FRESH_FOR
+from ..load.loader import LoadReport
+from .core import Body, Core
+
+
+class AsyncMeta4:
+    """As `Meta4`, with the engines' asynchronous clients; any number of requests at once.
+
+    >>> async with AsyncMeta4("http://localhost:9200") as meta4:
+    ...     await meta4.search(index="words", body={"query": {"meta4_similar":
+    ...         {"embedding": {"id": "berlin", "k": 5}}}})
+
+    Args:
+        client: a URL, whose engine is asked for at the first request, or one's own
+            `opensearchpy.AsyncOpenSearch` or `elasticsearch.AsyncElasticsearch`.
+        access: for a URL: who we are to the cluster, and whose certificates we trust.
+        fresh_for: seconds until an index's bucket counts are read again.
+
+    Raises:
+        InputError: a client of another kind.
+        MissingExtraError: the package that asynchronous clients are built on is not installed.
+    """
+
+    def __init__(
+        self,
+        client: "str | AsyncClient",
+        *,
+        access: Access | None = None,
+        fresh_for: float = FRESH_FOR,
+    ) -> None:
+        self._fresh_for = fresh_for
+        self._connecting = asyncio.Lock()
+        self._url = client if isinstance(client, str) else None
+        self._access = access
+        self._engine: AsyncEngine | None = None
+        if not isinstance(client, str):
+            self._use(async_engine_of(client))
+
+    def _use(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._core = Core(engine.calls, self._fresh_for)
+
+    async def _connected(self) -> tuple[AsyncEngine, Core]:
+        """The engine, and what is asked of it; a URL is asked once which one it is."""
+        if self._engine is None:
+            async with self._connecting:
+                if self._engine is None:
+                    assert self._url is not None
+                    self._use(await connect_async(self._url, self._access))
+        assert self._engine is not None
+        return self._engine, self._core
+
+    async def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """See `Meta4.search`."""
+        engine, core = await self._connected()
+        return await engine.run(core.search(index, body))
+
+    async def msearch(self, *, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Body]:
+        """See `Meta4.msearch`."""
+        engine, core = await self._connected()
+        return await engine.run(core.msearch(index, bodies))
+
+    async def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """See `Meta4.rewrite`."""
+        engine, core = await self._connected()
+        return await engine.run(core.rewrite(index, body))
+
+    async def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """See `Meta4.explain`."""
+        engine, core = await self._connected()
+        return await engine.run(core.explain(index, body))
+
+    async def load(self, *, index: str, documents: Iterable[Document]) -> LoadReport:
+        """See `Meta4.load`. Documents are read and hashed in a thread of their own."""
+        engine, core = await self._connected()
+        return await engine.run(core.load(index, documents))
+
+    async def close(self) -> None:
+        """Close the connections; those of a client that was given stay open."""
+        if self._url is not None and self._engine is not None:
+            await self._engine.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,128 @@
+"""`Meta4`: what a program uses."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from ...errors import EmbeddingError
+from ...ingest.documents import Document
+from ..engines.access import Access
+from ..engines.connection import Client, connect, engine_of
+from ..engines.engine import Engine
+from ..fields.shelf import FRESH_FOR
+from ..load.loader import LoadReport
+from ..search.rewriter import PlannedClause
+from .core import Body, Core
+
+#: Documents hashed at once by `actions`.
+_BATCH = 1000
+
+
+class Meta4:
+    """Search with `meta4_similar` and `meta4_analogy` clauses.
+
+    >>> meta4 = Meta4("http://localhost:9200")
+    >>> meta4.search(index="words", body={"query": {"meta4_similar":
+    ...     {"embedding": {"id": "berlin", "k": 5}}}})
+
+    Args:
+        client: a URL, whose engine is asked for at once, or one's own `opensearchpy.OpenSearch`
+            or `elasticsearch.Elasticsearch`.
+        access: for a URL: who we are to the cluster, and whose certificates we trust.
+        fresh_for: seconds until an index's bucket counts are read again.
+
+    Raises:
+        InputError: a client of another kind.
+        UnreachableError, RefusedError: nothing answers at the URL, or neither engine does.
+    """
+
+    def __init__(
+        self,
+        client: "str | Client | Engine",
+        *,
+        access: Access | None = None,
+        fresh_for: float = FRESH_FOR,
+    ) -> None:
+        if isinstance(client, Engine):
+            self.engine = client
+        elif isinstance(client, str):
+            self.engine = connect(client, access)
+        else:
+            self.engine = engine_of(client)
+        self.core = Core(self.engine.calls, fresh_for)
+
+    def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """Rewrite a body and send it; a body without clauses is sent as it is.
+
+        A page that comes back short although the plan did not look everywhere is asked for
+        again, exactly.
+
+        Raises:
+            ClauseError: a clause that cannot be read, or stands where it cannot be rewritten.
+            NotFoundError: an index or document that is not there.
+            EmbeddingError: a vector that cannot be searched for.
+            EngineError: the server failed or refused.
+        """
+        return self.engine.run(self.core.search(index, body))
+
+    def msearch(self, *, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Body]:
+        """Several searches as `search` does them, in fewer round trips: answers in their order.
+
+        Raises:
+            ClauseError, NotFoundError, EmbeddingError, EngineError: of the first that fails.
+        """
+        return self.engine.run(self.core.msearch(index, bodies))
+
+    def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """The body that `search` would send, for those who send it themselves.
+
+        What takes more than one request is left to them: a short page is not widened, and
+        aggregations see what the engine's query matches (k documents of every segment).
+        """
+        return self.engine.run(self.core.rewrite(index, body))
+
+    def explain(self, *, index: str, body: Mapping[str, Any]) -> Body:
+        """What `search` would do and why.
+
+        Returns:
+            A dict with the index's model and plan, for each clause the buckets probed, the
+            documents looked into (counted by the server), the promised recall and why, and the
+            final body.
+        """
+        return self.engine.run(self.core.explain(index, body))
+
+    def load(self, *, index: str, documents: Iterable[Document]) -> LoadReport:
+        """Hash documents here and index them in bulk, with back-off.
+
+        Refused documents are in the report, with reasons; see `load_documents`.
+        """
+        return self.engine.run(self.core.load(index, documents))
+
+    def actions(self, *, index: str, documents: Iterable[Document]) -> Iterator[Body]:
+        """Hashed documents as actions for the client's own `helpers.bulk`.
+
+        Send them with `pipeline="_none"`: they are hashed already.
+
+        Raises:
+            EmbeddingError: a document whose vector cannot be hashed.
+        """
+        hasher = self.engine.run(self.core.hasher(index))
+        stream = iter(documents)
+        while batch := list(islice(stream, _BATCH)):
+            hashed = hasher.hash(batch)
+            if hashed.refusals:
+                first = hashed.refusals[0]
+                raise EmbeddingError(f"document {first.id!r}: {first.reason}")
+            for document in hashed.documents:
+                action: Body = {"_index": index, "_source": document.source}
+                yield action if document.id is None else action | {"_id": document.id}
+
+    def plan(
+        self, *, index: str, body: Mapping[str, Any], exact: bool = False
+    ) -> tuple[Body, list[PlannedClause]]:
+        """The rewritten body and the plan of each clause; `exact` looks everywhere."""
+        return self.engine.run(self.core.plan(index, body, exact=exact))
+
+    def forget(self, index: str) -> None:
+        """Read what is known of an index anew at the next request."""
+        self.core.catalog.forget(index)

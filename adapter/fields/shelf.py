@@ -1,0 +1,72 @@
+"""What requests remember between them, each thing for a while."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from math import inf
+from typing import Any, TypeVar
+
+from ..engines.calls import Steps
+
+#: Seconds until something is read again. Counts only steer how far a plan reaches; a document in
+#: a bucket that is known is found the moment the engine makes it visible.
+FRESH_FOR = 30.0
+#: Things kept: an index takes two, and each filter one.
+_KEPT = 512
+T = TypeVar("T")
+#: What is kept, of which index (empty where that is no matter), and more.
+Key = tuple[str, str, Any]
+
+
+class Shelf:
+    """Values by key, those least used let go.
+
+    Args:
+        fresh_for: seconds.
+    """
+
+    def __init__(self, fresh_for: float = FRESH_FOR) -> None:
+        self._fresh_for = fresh_for
+        self._kept: OrderedDict[Key, tuple[float, Any]] = OrderedDict()
+
+    def take(self, key: Key, read: Callable[[], Steps[T]], *, forever: bool = False) -> Steps[T]:
+        """A value that is fresh, read where it is not.
+
+        While one reads it again, others go on with what it was.
+
+        Args:
+            key: of the value.
+            read: steps that give it.
+            forever: whether it cannot change.
+        """
+        now = time.monotonic()
+        read_at, value = self._kept.get(key, (-inf, None))
+        if now - read_at < (inf if forever else self._fresh_for):
+            self.put(key, value, read_at)
+            return value  # type: ignore[no-any-return]
+        if read_at != -inf:
+            self.put(key, value, now)
+        try:
+            value = yield from read()
+        except BaseException:
+            self._kept.pop(key, None)
+            raise
+        self.put(key, value, now)
+        return value
+
+    def put(self, key: Key, value: Any, read_at: float | None = None) -> None:
+        """Keep a value as of a time; as of now by default."""
+        self._kept[key] = (time.monotonic() if read_at is None else read_at, value)
+        self._kept.move_to_end(key)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+    def peek(self, key: Key) -> Any:
+        """A value however old; None where there is none."""
+        return self._kept.get(key, (0.0, None))[1]
+
+    def forget(self, index: str) -> None:
+        """Let go all that is of an index."""
+        for key in list(self._kept):
+            if key[1] == index:
+                self._kept.pop(key, None)

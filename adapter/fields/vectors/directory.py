@@ -1,0 +1,52 @@
+"""The directory of an index: one small aggregation."""
+
+import numpy as np
+
+from ....mappings.spec import IndexSpec
+from ....models.probing.directory import Directory
+from ...engines.calls import Calls, Json, Steps
+
+#: Buckets asked for at once: an engine answers at most 65,535 by default.
+_PAGE = 32_768
+
+
+def read_directory(
+    calls: Calls, index: str, spec: IndexSpec, query: Json | None
+) -> Steps[Directory]:
+    """Bucket counts of the documents that have a vector and match `query`."""
+    fields = spec.fields
+    has_vector: Json = {"exists": {"field": spec.field}}
+    conditions = [has_vector] if query is None else [has_vector, query]
+    n_pages = -(-spec.n_buckets // _PAGE)
+    buckets: list[int] = []
+    counts: list[int] = []
+    n_documents = n_strays = 0
+    for page in range(n_pages):
+        terms: Json = {"field": fields.bucket, "size": spec.n_buckets}
+        if n_pages > 1:
+            terms["include"] = {"partition": page, "num_partitions": n_pages}
+        aggregations: Json = {"buckets": {"terms": terms}}
+        if page == 0:
+            own = {"term": {fields.model: str(spec.model)}}
+            aggregations["hashed"] = {"filter": own}
+        answer = yield from calls.search(
+            index,
+            {
+                "size": 0,
+                "track_total_hits": True,
+                "query": {"bool": {"filter": conditions}},
+                "aggs": aggregations,
+            },
+        )
+        if page == 0:
+            n_documents = answer["hits"]["total"]["value"]
+            n_strays = n_documents - answer["aggregations"]["hashed"]["doc_count"]
+        for entry in answer["aggregations"]["buckets"]["buckets"]:
+            bucket = int(entry["key"], 16)
+            # A document of another model may name a bucket that this one does not have.
+            if bucket < spec.n_buckets:
+                buckets.append(bucket)
+                counts.append(entry["doc_count"])
+    ids = np.asarray(buckets, dtype=np.int64)
+    order = np.argsort(ids)
+    return Directory(ids[order], np.asarray(counts, dtype=np.int64)[order], n_documents, n_strays)

@@ -1,0 +1,303 @@
+"""Fields of vectors. What each method is for stands in `meta4.adapter.fields.field`."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Self
+
+import orjson
+
+from ....errors import ConflictError
+from ....ingest.hashing import DocumentHasher
+from ....ingest.pipeline import check_pipeline_fits, pipeline_body
+from ....mappings.fields import HashedField
+from ....mappings.spec import FieldSpec, Hashing, IndexSpec, ModelRef
+from ....models.model import HashModel
+from ....models.probing.directory import Directory
+from ....models.probing.ranking import check_plan, default_plan
+from ...engines.calls import Json, Steps, Work
+from ...engines.engine import Engine
+from ...model_store import ModelStore, resolve_reference
+from ...search.clauses import Site
+from ...search.plan import plan_request
+from ...search.rewriter import Body, PlannedClause
+from ..field import Field, Finding, Options
+from ..shelf import Key, Shelf
+from .directory import read_directory
+from .findings import bucket_finding, drift_finding
+from .operands import ids_in, vectors_of
+from .promise import VectorPromise
+from .request import PlannedVectors, query_vector
+from .stale import count_stale, stale_hits
+from .succession import VectorSuccession
+
+#: What a spec has from measuring, and not from whoever made the index.
+_MEASURED = frozenset({"calibration", "window"})
+
+
+class VectorField(Field):
+    """See `Field`."""
+
+    kind = IndexSpec.kind
+    spec_type = IndexSpec
+    model_type = HashModel
+    default_name = "embedding"
+    value_name = "vector"
+    stale_costs = "each request scores those of another model as well"
+    spec: IndexSpec
+
+    def model(self) -> Steps[HashModel]:
+        """The model that hashes it.
+
+        Raises:
+            ConflictError: the store has another one under its name.
+        """
+        wanted = self.spec.model
+
+        def pull(engine: Engine) -> HashModel:
+            found, model = ModelStore(engine).pull(str(wanted))
+            if found.sha256 != wanted.sha256:
+                raise ConflictError(
+                    f"the index was made with model {wanted} of checksum {wanted.sha256[:12]}…, "
+                    f"and the store has {found.sha256[:12]}… under that name; push the right one "
+                    f"again"
+                )
+            return model
+
+        def read() -> Steps[HashModel]:
+            model: HashModel = yield Work(pull)
+            return model
+
+        return (yield from self.shelf.take(_key(wanted), read, forever=True))
+
+    def directory(self, index: str, within: Body | None = None) -> Steps[Directory]:
+        """Buckets and their counts, of all documents or of those that match a filter."""
+        query = within and orjson.dumps(within, option=orjson.OPT_SORT_KEYS)
+        read = partial(read_directory, self.calls, index, self.spec, within)
+        key = ("directory", index, (self.spec.field, query))
+        return (yield from self.shelf.take(key, read))
+
+    # A request.
+
+    def get_ready(self, index: str) -> Steps[None]:
+        """See `Field`."""
+        yield from self.model()
+        yield from self.directory(index)
+
+    def plan(
+        self, index: str, sites: Sequence[Site], *, exact: bool
+    ) -> Steps[list[PlannedVectors]]:
+        """See `Field`."""
+        model = yield from self.model()
+        directory = yield from self.directory(index)
+        vectors = yield from vectors_of(self.calls, index, self.spec, sites)
+        planned = []
+        for site, rows in zip(sites, vectors, strict=True):
+            filtered = yield from self._filtered(index, site, directory)
+            clause = site.clause
+            recall = 1.0 if exact else clause.recall
+            query = query_vector(site, rows)
+            plan = plan_request(query, clause.k, recall, self.spec, model, directory, filtered)
+            strays, dialect = directory.n_strays, self.calls.dialect
+            planned.append(
+                PlannedVectors(site, rows, plan, ids_in(site), strays, self.spec, model, dialect)
+            )
+        return planned
+
+    def _filtered(self, index: str, site: Site, directory: Directory) -> Steps[Directory]:
+        # Documents left out by id are few: not worth an aggregation of their own.
+        exclusions = [query for query in site.exclusions if set(query) != {"ids"}]
+        if not (site.filters or exclusions):
+            return directory
+        condition = {"filter": list(site.filters), "must_not": exclusions}
+        return (yield from self.directory(index, {"bool": condition}))
+
+    def about(self, index: str) -> Steps[Json]:
+        """See `Field`."""
+        directory = yield from self.directory(index)
+        return {
+            "model": self.mark,
+            "strategy": self.spec.strategy,
+            "plan": self.spec.plan,
+            "documents": directory.n_documents,
+            "strays": directory.n_strays,
+        }
+
+    def explain(self, index: str, one: PlannedClause) -> Steps[Json]:
+        """See `Field`."""
+        assert isinstance(one, PlannedVectors)
+        plan, directory = one.plan, (yield from self.directory(index))
+        looked_into = yield from self.calls.count(index, self.searched(one))
+        probed = [] if plan.probes is None else plan.probes.buckets.tolist()
+        return {
+            "field": one.site.field,
+            "k": one.site.clause.k,
+            "recall_asked": one.site.clause.recall,
+            "recall_promised": plan.promised_recall,
+            "reason": plan.reason,
+            "filter_selectivity": plan.selectivity,
+            "depth": plan.depth,
+            "n_probes": len(probed),
+            "buckets": [one.model.terms[bucket] for bucket in probed],
+            "docs_looked_into": looked_into,
+            "share_looked_into": looked_into / max(1, directory.n_documents),
+        }
+
+    # A document.
+
+    @property
+    def hashing(self) -> Hashing:
+        """See `Field`."""
+        return self.spec.hashing
+
+    @property
+    def mark(self) -> str:
+        """See `Field`."""
+        return str(self.spec.model)
+
+    def hasher(self, *, written_before: bool = False) -> Steps[DocumentHasher]:
+        """See `Field`. A length that stands beside a vector out of an index is left."""
+        model = yield from self.model()
+        return DocumentHasher(model, self.spec, keep_norms=written_before)
+
+    # An index.
+
+    @classmethod
+    def takes(cls, reference: str) -> bool:
+        """See `Field`: whatever no other kind does."""
+        return True
+
+    @classmethod
+    def resolve(cls, engine: Engine, reference: str) -> tuple[ModelRef, HashModel]:
+        """See `Field`."""
+        return resolve_reference(ModelStore(engine), reference)
+
+    @classmethod
+    def needs_scripts(cls, options: Options) -> bool:
+        """See `Field`."""
+        return options.strategy != "native" or options.hashing == "server"
+
+    @classmethod
+    def new(
+        cls, engine: Engine, name: str, ref: ModelRef, model: HashModel, options: Options
+    ) -> Self:
+        """See `Field`."""
+        HashedField(name)
+        spec = IndexSpec(
+            field=name,
+            dims=model.dims,
+            n_bits=model.manifest.n_bits,
+            n_buckets=model.n_buckets,
+            model=ref,
+            strategy=options.strategy,
+            plan=options.plan or default_plan(model.bucket_kind),
+            hashing=options.hashing,
+            codes=engine.dialect.codes,
+        )
+        return cls.of(engine, spec, model)
+
+    @classmethod
+    def of(cls, engine: Engine, spec: IndexSpec, model: HashModel) -> Self:
+        """A field whose model is at hand.
+
+        Raises:
+            InputError: a plan or a server's hashing that the model cannot do.
+        """
+        check_plan(spec.plan, model.bucket_kind)
+        if spec.hashing == "server":
+            check_pipeline_fits(model)
+        shelf = Shelf()
+        shelf.put(_key(spec.model), model)
+        return cls(spec, engine.calls, shelf)
+
+    def options(self) -> Options:
+        """See `Field`."""
+        return Options(self.spec.strategy, self.spec.plan, self.spec.hashing)
+
+    def index_body(self, *, shards: int, replicas: int, pipeline: str | None) -> Body:
+        """See `Field`."""
+        dialect = self.calls.dialect
+        return dialect.index_body(self.spec, shards=shards, replicas=replicas, pipeline=pipeline)
+
+    def pipeline(self, engine: Engine) -> Body | None:
+        """See `Field`."""
+        if self.hashing != "server":
+            return None
+        return pipeline_body(self.spec, engine.run(self.model()))
+
+    def same_but_measured(self, other: FieldSpec) -> bool:
+        """See `Field`."""
+        ours, theirs = (spec.model_dump(exclude=set(_MEASURED)) for spec in (self.spec, other))
+        return bool(ours == theirs)
+
+    def line(self) -> str:
+        """See `Field`."""
+        spec = self.spec
+        return (
+            f"field {spec.field}, model {spec.model}, strategy {spec.strategy}, plan {spec.plan}, "
+            f"hashing by {spec.hashing}"
+        )
+
+    def summary(self) -> Json:
+        """See `Field`."""
+        spec = self.spec
+        return {
+            "field": spec.field,
+            "dims": spec.dims,
+            "model": str(spec.model),
+            "n_bits": spec.n_bits,
+            "n_buckets": spec.n_buckets,
+            "strategy": spec.strategy,
+            "plan": spec.plan,
+            "hashing": spec.hashing,
+            "tuned": spec.calibration is not None,
+        }
+
+    def show(self, engine: Engine, index: str) -> Json:
+        """See `Field`."""
+        directory = engine.run(self.directory(index))
+        total = engine.count(index)
+        store = engine.request("GET", f"/{index}/_stats/store,segments")["_all"]["primaries"]
+        counts, calibration = directory.counts, self.spec.calibration
+        return self.summary() | {
+            "documents": total,
+            "without_vector": total - directory.n_documents,
+            "strays": directory.n_strays,
+            "buckets_filled": len(directory.buckets),
+            "bucket_mean": float(counts.mean()) if len(counts) else 0.0,
+            "bucket_max": int(counts.max()) if len(counts) else 0,
+            "size_in_bytes": store["store"]["size_in_bytes"],
+            "segments": store["segments"]["count"],
+            "calibration": None if calibration is None else calibration.model_dump(mode="json"),
+        }
+
+    # Its state.
+
+    def stale(self, engine: Engine, index: str) -> Iterator[Json]:
+        """See `Field`."""
+        return stale_hits(engine, index, self.spec, engine.run(self.model()))
+
+    def count_stale(self, engine: Engine, index: str) -> int:
+        """See `Field`."""
+        return count_stale(engine, index, self.spec, engine.run(self.model()))
+
+    def findings(self, engine: Engine, index: str) -> list[Finding]:
+        """See `Field`."""
+        directory, model = engine.run(self.directory(index)), engine.run(self.model())
+        return [
+            bucket_finding(index, self.spec, directory),
+            drift_finding(engine, index, self.spec, model),
+        ]
+
+    @property
+    def promise(self) -> VectorPromise:
+        """See `Field`."""
+        return VectorPromise(self)
+
+    @property
+    def succession(self) -> VectorSuccession:
+        """See `Field`."""
+        return VectorSuccession(self)
+
+
+def _key(ref: ModelRef) -> Key:
+    return "model", "", ref.sha256

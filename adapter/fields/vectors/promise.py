@@ -1,0 +1,133 @@
+"""What a field of vectors promises: a share of the k nearest, by its calibration."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....ingest.sources import read_embeddings
+from ....models.probing.calibration import Calibration
+from ....models.probing.ranking import Plan, check_plan
+from ...engines.calls import Json
+from ...engines.engine import Engine
+from ..promise import Basis, Judge, Judged, Promise, Question, Table
+from ..recall import recall_by_score
+from . import tune
+from .exact import draw_queries
+
+if TYPE_CHECKING:
+    from .field import VectorField
+
+#: Growth since it was tuned, after which a calibration is of another index.
+_GROWN = 1.5
+#: What requests ask for by themselves.
+_RECALL = 0.95
+_QUERIES = {"documents": "of its documents as queries", "given": "given queries"}
+
+
+class VectorPromise(Promise):
+    """See `Promise`."""
+
+    recalls = (_RECALL, 0.99)
+    verb = "asked"
+
+    def __init__(self, field: "VectorField") -> None:
+        self._field = field
+        self._spec = field.spec
+
+    def tune(
+        self,
+        engine: Engine,
+        index: str,
+        *,
+        plan: Plan | None = None,
+        n_queries: int | None = None,
+        given: NDArray[Any] | None = None,
+        seed: int | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Calibration:
+        """See `Promise`."""
+        model = engine.run(self._field.model())
+        spec = self._spec.model_copy(update={"plan": plan or self._spec.plan})
+        check_plan(spec.plan, model.bucket_kind)
+        return tune.tune_vectors(
+            engine,
+            index,
+            spec,
+            model,
+            n_queries=n_queries or tune.N_QUERIES,
+            given=given,
+            seed=seed or 0,
+            progress=progress,
+        )
+
+    def table(self, tuned: Calibration | None = None) -> Table | None:
+        """See `Promise`."""
+        calibration = tuned or self._spec.calibration
+        if calibration is None:
+            return None
+        return Table(
+            title=f"share of the buckets' entries to look into, {calibration.plan} order, "
+            f"measured with {calibration.n_queries:,} {_QUERIES[calibration.queries]} in "
+            f"{calibration.n_documents:,} documents",
+            headers=["recall", *[f"k = {depth}" for depth in calibration.depths]],
+            rows=[  # in their order: an engine mixes them
+                [target, *[f"{share:.2%}" for share in shares]]
+                for target, shares in sorted(calibration.shares.items())
+            ],
+        )
+
+    def read_queries(self, path: Path) -> NDArray[Any]:
+        """See `Promise`: (n, dims)."""
+        return read_embeddings(path, self._spec.field)
+
+    def questions(
+        self, engine: Engine, index: str, n: int, seed: int, given: NDArray[Any] | None
+    ) -> list[Question]:
+        """See `Promise`."""
+        drawn = draw_queries(engine, index, self._spec, n, seed, given)
+        return [Question(one.id, {"vector": one.vector.tolist()}) for one in drawn]
+
+    def judge(self, k: int, recall: float | None) -> "VectorJudge":
+        """See `Promise`."""
+        return VectorJudge(k, _RECALL if recall is None else recall)
+
+    def missing(self) -> str | None:
+        """See `Promise`."""
+        if self._spec.calibration is None:
+            return "never tuned: every request scans all documents"
+        return None
+
+    def basis(self, n_documents: int) -> Basis:
+        """See `Promise`."""
+        calibration = self._spec.calibration
+        assert calibration is not None
+        grown = n_documents / calibration.n_documents
+        words = f"tuned with {calibration.n_documents:,} documents, {n_documents:,} now"
+        return Basis(words, grown, 1 / _GROWN < grown < _GROWN)
+
+    def remedy(self, index: str) -> str:
+        """See `Promise`."""
+        return f"meta4 index tune {index}"
+
+
+class VectorJudge(Judge):
+    """Of the k nearest, all are to be found."""
+
+    def __init__(self, k: int, recall: float) -> None:
+        self._k = k
+        self._recalls: list[float] = []
+        self.asks = recall
+
+    def add(self, found: Sequence[Json], truth: Sequence[Json]) -> None:
+        """See `Judge`."""
+        scores = [np.asarray([hit["_score"] for hit in hits]) for hits in (found, truth)]
+        self._recalls.append(recall_by_score(scores[0], scores[1], self._k))
+
+    def judged(self) -> Judged:
+        """See `Judge`."""
+        recalls = self._recalls
+        error = float(np.std(recalls) / np.sqrt(len(recalls)))
+        return Judged(float(np.mean(recalls)), error, self.asks)

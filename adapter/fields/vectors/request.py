@@ -1,0 +1,120 @@
+"""A clause that asks a field of vectors: what it looks into, and how that is scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import ClauseError
+from ....mappings.dialect import Dialect
+from ....mappings.spec import IndexSpec
+from ....models.embeddings import unit
+from ....models.model import HashModel
+from ...search.clauses import AnalogyClause, Site
+from ...search.plan import RequestPlan
+from ...search.rewriter import PlannedClause, conditions, excluded
+
+Body = dict[str, Any]
+#: The first phase's window is a multiple of k, but of no smaller k than this.
+SMALLEST_K = 25
+
+
+@dataclass(frozen=True)
+class PlannedVectors(PlannedClause):
+    """See `PlannedClause`.
+
+    Attributes:
+        site: the clause where it stands.
+        vectors: (1, dims) the query, or (3, dims) a, b and c; float32.
+        plan: the buckets.
+        exclude_ids: documents that may not be among the answers.
+        n_strays: documents that the index's model did not hash.
+        spec: of the field.
+        model: the field's.
+        dialect: of the engine.
+    """
+
+    site: Site
+    vectors: NDArray[np.float32]
+    plan: RequestPlan
+    exclude_ids: Sequence[str]
+    n_strays: int
+    spec: IndexSpec
+    model: HashModel
+    dialect: Dialect
+
+    @property
+    def may_widen(self) -> bool:
+        """See `PlannedClause`."""
+        return self.plan.probes is not None
+
+    def within(self) -> Body | None:
+        """See `PlannedClause`: the probed buckets."""
+        spec = self.spec
+        filters: list[Body] = []
+        if self.plan.probes is not None:
+            terms = [self.model.terms[bucket] for bucket in self.plan.probes.buckets.tolist()]
+            buckets: Body = {"terms": {spec.fields.bucket: terms}}
+            strays: list[Body] = []
+            if self.n_strays:
+                strays = [{"bool": {"must_not": [{"term": {spec.fields.model: str(spec.model)}}]}}]
+            elif spec.former_models:  # written since they were counted
+                strays = [{"terms": {spec.fields.model: list(spec.former_models)}}]
+            if strays:
+                buckets = {"bool": {"should": [buckets, *strays], "minimum_should_match": 1}}
+            filters.append(buckets)
+        return conditions([*filters, *self.site.filters], excluded(self.site, self.exclude_ids))
+
+    def query(self, margin: int) -> Body:
+        """See `PlannedClause`."""
+        within, clause = self.within(), self.site.clause
+        if isinstance(clause, AnalogyClause) and clause.method == "3cosmul":
+            a, b, c = self.vectors.tolist()
+            return self.dialect.three_cos_mul(self.spec, a, b, c, within)
+        vector = query_vector(self.site, self.vectors).tolist()
+        if self.spec.strategy == "native":
+            return self.dialect.knn(self.spec, vector, clause.k + margin, within)
+        return self.dialect.script(self.spec, vector, within)
+
+    def phases(self) -> Body | None:
+        """First by bits in common, then the best of them by cosine.
+
+        None where one exact phase does better: the window would hold all documents, or recall 1
+        was asked for, which a first phase by bits cannot promise.
+        """
+        clause = self.site.clause
+        window = max(clause.k, SMALLEST_K) * self.spec.window
+        if self.spec.strategy != "hamming" or clause.recall == 1.0:
+            return None
+        if window >= self.plan.n_documents:
+            return None
+        (code,) = self.model.encode(query_vector(self.site, self.vectors)[None])
+        return {
+            "query": self.dialect.hamming(self.spec, code, self.within()),
+            "rescore": {
+                "window_size": window,
+                "query": {
+                    "rescore_query": self.query(0),
+                    "query_weight": 0.0,
+                    "rescore_query_weight": 1.0,
+                },
+            },
+        }
+
+
+def query_vector(site: Site, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The direction that is searched: the query itself, or unit(b) - unit(a) + unit(c).
+
+    Raises:
+        ClauseError: a, b and c cancel out.
+    """
+    target: NDArray[np.float32] = vectors[0]
+    if not isinstance(site.clause, AnalogyClause):
+        return target
+    a, b, c = unit(vectors)
+    target = (b - a + c).astype(np.float32)
+    if float(np.linalg.norm(target)) < 1e-6:
+        raise ClauseError("meta4_analogy: b - a + c is a zero vector, which has no direction")
+    return target

@@ -1,0 +1,108 @@
+"""Documents whose hash is missing or not their vector's.
+
+A script compares each document's stored code with the signs of its own vector, on the server.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from ....ingest.documents import value_at
+from ....mappings.dialect import Dialect
+from ....mappings.spec import IndexSpec
+from ....models.codes import unpack_bits
+from ....models.model import HashModel
+from ...engines.calls import Json
+from ...engines.engine import Engine
+
+#: Bits compared: enough that another vector shares them by chance once in a million.
+_BITS = 24
+#: Bits nearer than this to their hyperplane (a cosine) are not compared: the engine keeps
+#: float32 directions, whose last digit may turn them.
+_MARGIN = 1e-5
+#: The same for a network's margins, which another processor adds in another order, and whose
+#: input may have been scaled since.
+_NETWORK_MARGIN = 1e-3
+#: Documents fetched and compared at a time.
+_COMPARED = 1000
+
+_UNHASHED = """
+if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) {{ return 1.0; }}
+if (!doc[params.model_field].value.equals(params.model)) {{ return 1.0; }}
+{first_long}
+double m;
+"""
+#: Written out for each bit: Elasticsearch makes a place in a script that calls
+#: `cosineSimilarity` keep the first vector that it was called with.
+_DIFFERS = """
+m = cosineSimilarity(params.rows[{r}], {field}) - (double) params.offsets[{r}];
+if (Math.abs(m) > params.margin && (m > 0.0) != (((code >>> (63 - {r})) & 1L) == 1L)) {{
+  return 1.0;
+}}
+"""
+
+
+def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> Json:
+    """Documents with a vector whose model or code is not what it should be."""
+    fields = spec.fields
+    n = min(_BITS, spec.n_bits)
+    rows = model.weights.code_rows[:n].astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    params = {
+        "field": spec.field,
+        "model_field": fields.model,
+        "model": str(spec.model),
+        "code_field": spec.code_storage.first_field(fields.root, spec.n_bits),
+        "rows": (rows / lengths[:, None]).tolist(),
+        "offsets": (model.weights.code_offsets[:n] / lengths).tolist(),
+        "margin": _MARGIN,
+    }
+    tests = "".join(_DIFFERS.format(r=r, field=dialect.script_field) for r in range(n))
+    unhashed = _UNHASHED.format(first_long=spec.code_storage.first_long)
+    source = f"{unhashed}{tests}return 0.0;"
+    return {
+        "script_score": {
+            "query": {"exists": {"field": spec.field}},
+            "script": {"lang": "painless", "source": source, "params": params},
+            "min_score": 0.5,
+        }
+    }
+
+
+def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> Iterator[Json]:
+    """The same by comparing here: no script runs a network, and some servers run none at all."""
+    body = {"query": {"exists": {"field": spec.field}}, "seq_no_primary_term": True}
+    hits = engine.scan(index, body)
+    while batch := list(islice(hits, _COMPARED)):
+        vectors = np.asarray([value_at(hit["_source"], spec.field) for hit in batch], np.float32)
+        margins = model.margins(vectors)
+        for hit, margin in zip(batch, margins, strict=True):
+            stored = value_at(hit["_source"], spec.fields.root) or {}
+            code = spec.code_storage.code(stored, spec.n_bits)
+            if stored.get("model") != str(spec.model) or code is None:
+                yield hit
+                continue
+            (bits,) = unpack_bits(code[None], spec.n_bits)
+            if ((bits != (margin > 0)) & (np.abs(margin) > _NETWORK_MARGIN)).any():
+                yield hit
+
+
+def stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> Iterator[Json]:
+    """Hits of all such documents."""
+    if not _by_script(engine, model):
+        return _stale_hits(engine, index, spec, model)
+    query = stale_query(spec, model, engine.dialect)
+    return engine.scan(index, {"query": query, "seq_no_primary_term": True})
+
+
+def count_stale(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> int:
+    """How many these are."""
+    if _by_script(engine, model):
+        return engine.count(index, stale_query(spec, model, engine.dialect))
+    return sum(1 for _ in _stale_hits(engine, index, spec, model))
+
+
+def _by_script(engine: Engine, model: HashModel) -> bool:
+    """Whether the server can say it."""
+    return model.is_linear and engine.has_scripts()

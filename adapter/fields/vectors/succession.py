@@ -1,0 +1,86 @@
+"""Vectors in another index: of another model or other embeddings, or in another cluster."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....errors import InputError
+from ....ingest.new_embeddings import NewEmbeddings
+from ....mappings.spec import ModelRef
+from ....models.embeddings import as_embedding, unit
+from ....models.model import HashModel
+from ....models.probing.ranking import default_plan
+from ...engines.calls import Json
+from ...engines.engine import Engine
+from ...model_store import ModelStore
+from ..field import Field
+from ..succession import Succession
+from .hashers import EmbeddingChange, KeptHashes
+
+if TYPE_CHECKING:
+    from .field import VectorField
+
+#: Of a vector with its copy: engines keep float32, OpenSearch directions only.
+_SAME_COSINE = 1.0 - 1e-5
+
+
+class VectorSuccession(Succession):
+    """See `Succession`."""
+
+    def __init__(self, field: "VectorField") -> None:
+        self._field = field
+        self._spec = field.spec
+
+    def rehashed(
+        self, engine: Engine, ref: ModelRef, model: HashModel, new_dims: int | None
+    ) -> "VectorField":
+        """See `Succession`."""
+        before = self._spec
+        dims = before.dims if new_dims is None else new_dims
+        if model.dims != dims:
+            raise InputError(
+                f"model {ref} hashes {model.dims} dimensions, and the vectors have {dims}"
+            )
+        plan = before.plan
+        if model.bucket_kind != engine.run(self._field.model()).bucket_kind:
+            plan = default_plan(model.bucket_kind)
+        changes = {
+            "model": ref,
+            "dims": model.dims,
+            "n_bits": model.manifest.n_bits,
+            "n_buckets": model.n_buckets,
+            "plan": plan,
+            "codes": engine.dialect.codes,
+            "calibration": None,
+            "former_models": (str(before.model),),
+        }
+        return self._field.of(engine, before.model_copy(update=changes), model)
+
+    def change(self, before: Field, embeddings: NewEmbeddings | None) -> EmbeddingChange:
+        """See `Succession`."""
+        assert isinstance(before, type(self._field))
+        return EmbeddingChange(self._spec, before.spec.dims, embeddings)
+
+    def following(self, former: Field) -> "VectorField":
+        """See `Succession`: each request looks into these documents too."""
+        spec = self._spec.model_copy(update={"former_models": (former.mark,)})
+        return type(self._field)(spec, self._field.calls, self._field.shelf)
+
+    def copied_to(self, source: Engine, target: Engine, options: Json) -> "VectorField":
+        """See `Succession`: `strategy`, `plan` and `hashing`."""
+        model = source.run(self._field.model())
+        made = self._spec.model_copy(update={**options, "codes": target.dialect.codes})
+        self._field.of(target, made, model)  # refused before anything is stored
+        ref = ModelStore(target).push(self._spec.model.name, model)
+        return self._field.of(target, made.model_copy(update={"model": ref}), model)
+
+    def copying_hasher(self, engine: Engine, before: Field | None) -> KeptHashes:
+        """See `Succession`."""
+        spec = before.spec if isinstance(before, type(self._field)) else None
+        return KeptHashes(engine.run(self._field.model()), self._spec, spec)
+
+    def is_same_value(self, original: Any, copy: Any) -> bool:
+        """See `Succession`: one direction."""
+        vectors = [as_embedding(vector, self._spec.dims) for vector in (original, copy)]
+        a, b = unit(np.stack(vectors))
+        return float(a @ b) >= _SAME_COSINE

@@ -1,0 +1,138 @@
+"""Measuring recall on the index's own documents, and storing the table."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....mappings.spec import IndexSpec
+from ....models.choice.judgement import Look, look
+from ....models.model import HashModel
+from ....models.probing.calibration import TARGETS, Calibration, calibrate
+from ...engines.engine import Engine
+from ...search.clauses import SimilarClause, Site
+from ...search.plan import RequestPlan
+from ..meta import write_spec
+from ..recall import recall_by_score
+from .directory import read_directory
+from .exact import Query, draw_queries, exact_neighbours
+from .request import SMALLEST_K, PlannedVectors
+
+N_QUERIES = 2000
+#: How far out the truth of most queries reaches.
+SHALLOW = 100
+#: How far out that of every sixth does: the 25 nearest under a filter that keeps 1.25%. A deep
+#: truth averages over more neighbours, so that fewer queries do.
+DEEP, DEEP_STEP = 2000, 6
+#: Of so many queries one's whole order is kept, for the mean share at a price.
+_KEPT_STEP = 4
+#: First-phase windows that `hamming` is measured with, as multiples of k.
+_WINDOWS = (5, 10, 20, 40, 80, 160)
+_HAMMING_QUERIES = 100
+
+
+def tune_vectors(
+    engine: Engine,
+    index: str,
+    spec: IndexSpec,
+    model: HashModel,
+    *,
+    n_queries: int = N_QUERIES,
+    given: NDArray[Any] | None = None,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Calibration:
+    """Calibrate a field and write the table into its index's mapping.
+
+    One exact scan for each query gives the nearest documents and their buckets; where
+    in the plan's order those buckets stand says what every smaller search would have found.
+
+    Args:
+        engine: where.
+        index: which index.
+        spec: of the field.
+        model: the field's.
+        n_queries: documents drawn as queries, or rows of `given`.
+        given: (n, dims) vectors that people have searched for, to be used instead: what is
+            promised holds for queries like those that it was measured with, and questions
+            may lie elsewhere than documents.
+        seed: which documents or rows.
+        progress: called with the number of queries done since the last call.
+
+    Raises:
+        InputError: no documents yet, or no queries.
+        EmbeddingError: a given vector that cannot be searched for.
+    """
+    directory = engine.run(read_directory(engine.calls, index, spec, None))
+    queries = draw_queries(engine, index, spec, n_queries, seed, given)
+    farthest = max(1, directory.n_documents - 1)
+    rows: list[NDArray[np.float64]] = []
+    looks: list[Look] = []
+    for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):
+        depth = min(reach, farthest)
+        truth = exact_neighbours(engine, index, spec, group, depth, progress)
+        for query, neighbours in zip(group, truth, strict=True):
+            own = look(model, query.vector, spec.plan, directory)
+            if len(rows) % _KEPT_STEP == 0:
+                looks.append(own)
+            met = [_ids(terms) for terms in neighbours.buckets[:depth]]
+            rows.append(own.needed(met, model.n_buckets))
+
+    def share_at(limit: float) -> float:
+        return float(np.mean([own.share_at(limit) for own in looks]))
+
+    calibration = calibrate(
+        rows,
+        spec.plan,
+        n_documents=directory.n_documents,
+        queries="documents" if given is None else "given",
+        share_at=share_at if spec.plan == "learned" else None,
+    )
+    spec = spec.model_copy(update={"calibration": calibration})
+    write_spec(engine, index, spec)
+    if spec.strategy == "hamming":
+        window = _measure_window(engine, index, spec, model, queries[:_HAMMING_QUERIES])
+        write_spec(engine, index, spec.model_copy(update={"window": window}))
+    return calibration
+
+
+def _without_each_sixth(queries: list[Query]) -> list[Query]:
+    return [query for i, query in enumerate(queries) if i % DEEP_STEP]
+
+
+def _ids(terms: list[str]) -> NDArray[np.int64]:
+    return np.array([int(term, 16) for term in terms], dtype=np.int64)
+
+
+def _measure_window(
+    engine: Engine, index: str, spec: IndexSpec, model: HashModel, queries: list[Query]
+) -> int:
+    """The smallest window that loses less to the Hamming phase than the highest target allows.
+
+    Measured over all documents, where the buckets lose nothing and all loss is the window's.
+    """
+    k = SMALLEST_K
+    truth = list(exact_neighbours(engine, index, spec, queries, k, lambda _: None))
+    n_documents = engine.count(index)
+    everywhere = RequestPlan(None, k, 1.0, n_documents, None, "")
+    for window in _WINDOWS:
+        tried = spec.model_copy(update={"window": window})
+        recalls = []
+        for query, neighbours in zip(queries, truth, strict=True):
+            # Any recall below 1 will do: it is the plan that says where to look.
+            clause = SimilarClause(vector=query.vector.tolist(), k=k, recall=0.99)
+            site = Site((), spec.field, clause, (), ())
+            itself = [] if query.id is None else [query.id]
+            planned = PlannedVectors(
+                site, query.vector[None], everywhere, itself, 0, tried, model, engine.dialect
+            )
+            phases = planned.phases()
+            if phases is None:
+                return window
+            hits = engine.search(index, {"size": k, "_source": False, **phases})["hits"]["hits"]
+            found = np.asarray([hit["_score"] for hit in hits])
+            recalls.append(recall_by_score(found, neighbours.scores, k))
+        if float(np.mean(recalls)) >= TARGETS[-1]:
+            return window
+    return _WINDOWS[-1]
