@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import ConflictError, NotFoundError
+from ..ingest.hashing import Hasher, HasherChain
 from ..mappings.spec import FieldSpec
 from .engines.calls import Calls, Steps
 from .engines.engine import Engine
@@ -105,6 +106,14 @@ def _read(calls: Calls, index: str, shelf: Shelf) -> Steps[HashedIndex]:
 
 def _specs(fields: Mapping[str, Field]) -> dict[str, FieldSpec]:
     return {name: field.spec for name, field in fields.items()}
+
+
+def hasher_of(known: HashedIndex) -> Steps[Hasher]:
+    """What hashes documents on their way into an index: each of its fields."""
+    hashers = []
+    for field in known.fields.values():
+        hashers.append((yield from field.hasher()))
+    return hashers[0] if len(hashers) == 1 else HasherChain(hashers)
 
 
 def read_index(engine: Engine, index: str) -> HashedIndex:

@@ -1,7 +1,7 @@
 """`meta4 ingest`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ...ingest.dead_letters import DeadLetters, read_dead_letters
 from ...ingest.documents import Document, Refusal
 from ...ingest.hashing import Hasher
 from ...ingest.sources import count_rows, read_documents
-from ..catalog import read_field
+from ..catalog import hasher_of, read_index
 from ..engines.engine import Engine
 from ..load.loader import LoadReport, load_documents
 from .common import counting, engine_at, json_option, notes, print_json, url_option
@@ -81,7 +81,7 @@ def ingest_command(
             "--id-field, --checkpoint and --dead-letters"
         )
     engine = engine_at(url)
-    field, hasher = _hasher(engine, index, where)
+    field, hasher = _hasher(engine, index, where, files)
     if replay:
         report, letters = _replay(engine, index, files, hasher)
     else:
@@ -108,12 +108,16 @@ def ingest_command(
         raise click.exceptions.Exit(2)
 
 
-def _hasher(engine: Engine, index: str, where: str) -> tuple[str, Hasher | None]:
-    """The hashed field, and what hashes it here, if anything does."""
-    field = read_field(engine, index)
+def _hasher(
+    engine: Engine, index: str, where: str, files: Sequence[Path]
+) -> tuple[str, Hasher | None]:
+    """The hashed field that rows of .npy are of, and what hashes documents here, if anything."""
+    known = read_index(engine, index)
+    rows = any(path.suffix == ".npy" for path in files)
+    field = known.field() if rows else next(iter(known.fields.values()))
     if where == "client":
-        return field.spec.field, engine.run(field.hasher())
-    if field.hashing != "server":
+        return field.spec.field, engine.run(hasher_of(known))
+    if any(each.hashing != "server" for each in known.fields.values()):
         raise InputError(_NO_PIPELINE.format(index))
     return field.spec.field, None
 

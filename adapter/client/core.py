@@ -8,8 +8,8 @@ from typing import Any
 
 from ...errors import ClauseError, EmbeddingError, EngineError, InputError, NotFoundError
 from ...ingest.documents import Document
-from ...ingest.hashing import Hasher, HasherChain
-from ..catalog import Catalog, HashedIndex
+from ...ingest.hashing import Hasher
+from ..catalog import Catalog, HashedIndex, hasher_of
 from ..engines.calls import Calls, Steps, Work
 from ..engines.engine import Engine
 from ..engines.joint import all_well, joined
@@ -160,11 +160,7 @@ class Core:
 
     def hasher(self, index: str) -> Steps[Hasher]:
         """What hashes documents for an index; who writes may not be allowed to search."""
-        known = yield from self.catalog.get(index)
-        hashers = []
-        for field in known.fields.values():
-            hashers.append((yield from field.hasher()))
-        return hashers[0] if len(hashers) == 1 else HasherChain(hashers)
+        return (yield from hasher_of((yield from self.catalog.get(index))))
 
     def load(self, index: str, documents: Iterable[Document]) -> Steps[LoadReport]:
         """Hash documents and index them in bulk."""

@@ -8,7 +8,7 @@ from ..engines.calls import Calls, Json
 from ..engines.engine import Engine
 from .field import Field, Options
 from .shelf import Shelf
-from .texts import TextField
+from .texts.field import TextField
 from .vectors.field import VectorField
 
 #: The first that takes a model has it.

@@ -31,7 +31,7 @@ def vectors_of(
     """(1, dims) for each clause, or (3, dims) for an analogy.
 
     Raises:
-        ClauseError: a text.
+        ClauseError: something else than a document or a vector.
         NotFoundError: a document that is not there, or has no vector.
         EmbeddingError: what cannot be searched for.
     """
@@ -42,7 +42,7 @@ def vectors_of(
         found = dict(zip(ids, sources, strict=True))
 
     def vector(operand: Operand) -> NDArray[np.float32]:
-        if operand.text is not None:
+        if operand.id is None and operand.vector is None:
             raise ClauseError(
                 f"field {spec.field!r} of index {index!r} holds vectors; ask with 'id' or 'vector'"
             )

@@ -1,0 +1,1 @@
+"""Fields of texts: near-duplicates by MinHash buckets, an exact rerank by Jaccard similarity."""

@@ -1,0 +1,47 @@
+"""A clause that asks a field of texts: what it looks into, and how that is scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....mappings.texts import TextSpec, jaccard_query
+from ...search.clauses import Site
+from ...search.rewriter import Body, PlannedClause, conditions, excluded
+
+
+@dataclass(frozen=True)
+class PlannedText(PlannedClause):
+    """See `PlannedClause`.
+
+    Attributes:
+        site: the clause where it stands.
+        shingles: (m,) int64 of its text, ascending.
+        buckets: what is looked into; None for all documents.
+        exclude_ids: documents that may not be among the answers.
+        spec: of the field.
+    """
+
+    site: Site
+    shingles: NDArray[np.int64]
+    buckets: list[str] | None
+    exclude_ids: Sequence[str]
+    spec: TextSpec
+
+    @property
+    def may_widen(self) -> bool:
+        """See `PlannedClause`: what is not found is hardly a duplicate."""
+        return False
+
+    def within(self) -> Body | None:
+        """See `PlannedClause`."""
+        own: list[Body] = []
+        if self.buckets is not None:
+            own.append({"terms": {self.spec.fields.bucket: self.buckets}})
+        return conditions([*own, *self.site.filters], excluded(self.site, self.exclude_ids))
+
+    def query(self, margin: int) -> Body:
+        """See `PlannedClause`."""
+        within = self.within()
+        return jaccard_query(self.spec, self.shingles, [] if within is None else [within])

@@ -1,0 +1,83 @@
+"""Texts in another index: of other bands, or in another cluster."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ....errors import InputError
+from ....ingest.documents import Document, value_at
+from ....ingest.hashing import HashedBatch
+from ....ingest.new_embeddings import NewEmbeddings
+from ....ingest.shingling import TextHasher
+from ....mappings.texts import TextSpec
+from ....models.kinds.minhash import MinHashSpec
+from ...engines.calls import Json
+from ...engines.engine import Engine
+from ..field import Field, Options
+from ..succession import Succession
+
+if TYPE_CHECKING:
+    from .field import TextField
+
+
+class TextSuccession(Succession):
+    """Texts are hashed anew wherever their hash is another's."""
+
+    def __init__(self, field: "TextField") -> None:
+        self._field = field
+
+    def rehashed(
+        self, engine: Engine, ref: MinHashSpec, model: MinHashSpec, new_dims: int | None
+    ) -> "TextField":
+        """See `Succession`."""
+        if new_dims is not None:
+            raise InputError("a field of texts has no embeddings; leave --vectors out")
+        return self._field.new(engine, self._field.spec.field, ref, model, Options())
+
+    def change(self, before: Field, embeddings: NewEmbeddings | None) -> "Unchanged":
+        """See `Succession`."""
+        return Unchanged()
+
+    def following(self, former: Field) -> "TextField":
+        """See `Succession`: what is hashed otherwise is found once it is healed."""
+        return self._field
+
+    def copied_to(self, source: Engine, target: Engine, options: Json) -> "TextField":
+        """See `Succession`."""
+        target.check_usable(scripts=True)
+        spec = self._field.spec
+        return self._field.new(target, spec.field, spec.minhash, spec.minhash, Options(**options))
+
+    def copying_hasher(self, engine: Engine, before: Field | None) -> "KeptShingles":
+        """See `Succession`."""
+        return KeptShingles(self._field.spec)
+
+    def is_same_value(self, original: Any, copy: Any) -> bool:
+        """See `Succession`."""
+        return bool(original == copy)
+
+
+class Unchanged:
+    """Documents keep their texts."""
+
+    n_without = 0
+
+    def __call__(self, documents: list[Document]) -> None:
+        """Nothing."""
+
+
+class KeptShingles(TextHasher):
+    """Counts the texts that another spec had hashed, or none."""
+
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__(spec)
+        self._root, self._mark = spec.fields.root, str(spec.minhash)
+        self.n_hashed = 0
+
+    def hash(self, documents: Iterable[Document]) -> HashedBatch:
+        """See `TextHasher.hash`."""
+        whole = list(documents)
+        marks = [(value_at(one.source, self._root) or {}).get("model") for one in whole]
+        kept = [one for one, mark in zip(whole, marks, strict=True) if mark == self._mark]
+        hashed = super().hash(o for o, mark in zip(whole, marks, strict=True) if mark != self._mark)
+        self.n_hashed += len(hashed.documents) - hashed.n_without_vector
+        return hashed._replace(documents=kept + hashed.documents)
