@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 from support.servers import BOTH, SERVERS, running
 from support.specs import SPECS
+from support.texts import TEXTS, create_text_index, stdlib_texts, text_documents
 from support.words import FIELD, N_SHARED, Words
 
 from meta4 import HashModel
@@ -18,6 +19,7 @@ from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.model_store import ModelStore
 from meta4.demo import load_sample
 from meta4.ingest.hashing import DocumentHasher
+from meta4.ingest.shingling import TextHasher
 from meta4.models.specs import CellsSpec
 
 # Tests read tables; a process of xdist has a terminal's width from the one that started it.
@@ -113,3 +115,26 @@ def words_model(sample):
 @pytest.fixture(scope="session")
 def words(engine, sample, words_model):
     return Words(engine, sample, words_model)
+
+
+@pytest.fixture(scope="session")
+def originals():
+    found = stdlib_texts()[:300]
+    assert len(found) > 150
+    return found
+
+
+@pytest.fixture(scope="session")
+def texts(originals):
+    """Texts, and for every third one a near-duplicate: its end is another."""
+    return originals + [f"{text[:-40]} and so on." for text in originals[::3]]
+
+
+@pytest.fixture
+def text_index(engine, index_name, texts):
+    create_text_index(engine, index_name, TEXTS)
+    report = load_documents(engine, index_name, text_documents(texts), TextHasher(TEXTS))
+    assert report.n_indexed == len(texts)
+    engine.refresh(index_name)
+    yield index_name
+    engine.delete_index(index_name)

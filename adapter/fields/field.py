@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Self
 
+from ...errors import InputError
 from ...ingest.hashing import Hasher
 from ...mappings.spec import FieldSpec, Hashing, Strategy
 from ...models.probing.ranking import Plan
@@ -188,6 +189,18 @@ class Field(ABC):
         Raises:
             InputError: a name, model or option that cannot be.
         """
+
+    def check_model(self, ref: Any, model: Any) -> None:
+        """Refuse a model that hashes another kind of field.
+
+        Raises:
+            InputError: it does.
+        """
+        if not isinstance(model, self.model_type):
+            raise InputError(
+                f"field {self.spec.field!r} has {self.value_name}s, and {ref} hashes something "
+                f"else; train a model on such {self.value_name}s"
+            )
 
     @abstractmethod
     def options(self) -> Options:

@@ -43,5 +43,7 @@ def new_field(engine: Engine, name: str | None, ref: Any, model: Any, options: O
     """A field that is to be made; see `Field.new`."""
     for kind in _KINDS:
         if isinstance(model, kind.model_type):
-            return kind.new(engine, name or kind.default_name, ref, model, options)
+            return kind.new(
+                engine, kind.default_name if name is None else name, ref, model, options
+            )
     raise NotFoundError(f"no kind of field is hashed by a {type(model).__name__}")

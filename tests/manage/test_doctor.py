@@ -8,7 +8,8 @@ from support.command_line import meta4
 from support.words import FIELD, word_documents
 
 from meta4 import Document, HashModel
-from meta4.adapter.manage.doctor import examine_index, excess_variation
+from meta4.adapter.fields.vectors.findings import excess_variation
+from meta4.adapter.manage.doctor import examine_index
 from meta4.adapter.manage.heal import heal_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.models.specs import CellsSpec

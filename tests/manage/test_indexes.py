@@ -166,7 +166,7 @@ def test_no_password_in_an_error():
 
 def answering(engine, answers, monkeypatch):
     """Faults that a node of the right kind cannot be made to have are answered by a stand-in."""
-    monkeypatch.setattr(engine, "request", lambda method, path, **_: answers[path])
+    monkeypatch.setattr(engine, "request", lambda method, path, *_, **__: answers[path])
     return engine
 
 

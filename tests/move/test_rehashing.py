@@ -22,6 +22,7 @@ from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.doctor import examine_index
 from meta4.adapter.manage.heal import heal_index
 from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.manage.move_state import free_settings
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move import alias_move as moving
@@ -29,7 +30,7 @@ from meta4.adapter.move import rehash as rehashing
 from meta4.adapter.move.alias_move import behind, state_of
 from meta4.adapter.move.copy import copy_index
 from meta4.adapter.move.rehash import make_alias, rehash_index, roll_back
-from meta4.adapter.move.write_hold import AT_ONCE, free_settings, writes_held
+from meta4.adapter.move.write_hold import AT_ONCE, writes_held
 from meta4.errors import ConflictError, EngineError, InputError, RefusedError
 from meta4.ingest.new_embeddings import NewEmbeddings
 

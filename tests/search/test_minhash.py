@@ -1,22 +1,20 @@
 """MinHash: shingles and buckets by themselves, and near-duplicates in an index of both engines."""
 
 import json
-import subprocess
-import textwrap
 
 import numpy as np
 import orjson
 import pytest
 from support.command_line import meta4
 from support.servers import on_one_engine
+from support.texts import SPEC, TEXTS, create_text_index
 
 from meta4 import Document, Meta4
 from meta4.adapter.load.loader import load_documents
-from meta4.adapter.manage.indexes import create_index, drop_index, list_indexes, show_index
+from meta4.adapter.manage.indexes import drop_index, list_indexes, show_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.errors import ClauseError, ConflictError, InputError, NotFoundError
 from meta4.ingest.shingling import TextHasher
-from meta4.mappings.texts import TextSpec
 from meta4.models.kinds.minhash import (
     MOST_SHINGLES,
     MinHasher,
@@ -27,33 +25,6 @@ from meta4.models.kinds.minhash import (
     load_minhash,
     save_minhash,
 )
-
-SPEC = MinHashSpec()
-TEXTS = TextSpec(field="body.text", minhash=SPEC)
-
-
-def stdlib_texts():
-    """Real texts that every machine has: what modules of the standard library say of themselves."""
-    found = []
-    for module in (json, subprocess, textwrap, np, pytest):
-        for name in sorted(dir(module)):
-            text = getattr(getattr(module, name, None), "__doc__", None)
-            if isinstance(text, str) and len(text) > 200:
-                found.append(text[:2000])
-    return list(dict.fromkeys(found))
-
-
-@pytest.fixture(scope="module")
-def originals():
-    found = stdlib_texts()[:300]
-    assert len(found) > 150
-    return found
-
-
-@pytest.fixture(scope="module")
-def texts(originals):
-    """Texts, and for every third one a near-duplicate: its end is another."""
-    return originals + [f"{text[:-40]} and so on." for text in originals[::3]]
 
 
 def test_shingles_are_the_sets_of_substrings():
@@ -127,25 +98,6 @@ def test_a_folder_keeps_the_spec(tmp_path):
     save_minhash(SPEC, tmp_path / "m")
     assert load_minhash(tmp_path / "m") == SPEC
     assert load_minhash(tmp_path) is None
-
-
-def documents(texts):
-    for row, text in enumerate(texts):
-        yield Document(str(row), {"body": {"text": text}, "third": row % 3})
-
-
-def create_text_index(engine, index, spec):
-    create_index(engine, index, field=spec.field, ref=spec.minhash, model=spec.minhash)
-
-
-@pytest.fixture
-def text_index(engine, index_name, texts):
-    create_text_index(engine, index_name, TEXTS)
-    report = load_documents(engine, index_name, documents(texts), TextHasher(TEXTS))
-    assert report.n_indexed == len(texts)
-    engine.refresh(index_name)
-    yield index_name
-    engine.delete_index(index_name)
 
 
 def ask(engine, index, within=(), **clause):

@@ -29,6 +29,7 @@ class TextSuccession(Succession):
         self, engine: Engine, ref: MinHashSpec, model: MinHashSpec, new_dims: int | None
     ) -> "TextField":
         """See `Succession`."""
+        self._field.check_model(ref, model)
         if new_dims is not None:
             raise InputError("a field of texts has no embeddings; leave --vectors out")
         return self._field.new(engine, self._field.spec.field, ref, model, Options())

@@ -35,6 +35,7 @@ class VectorSuccession(Succession):
         self, engine: Engine, ref: ModelRef, model: HashModel, new_dims: int | None
     ) -> "VectorField":
         """See `Succession`."""
+        self._field.check_model(ref, model)
         before = self._spec
         dims = before.dims if new_dims is None else new_dims
         if model.dims != dims:
