@@ -104,24 +104,31 @@ class TextJudge(Judge):
 
     def __init__(self, minhash: MinHashSpec) -> None:
         self._minhash = minhash
-        self._pairs: list[tuple[float, bool]] = []
+        #: By query: similarities of what is near, and whether it was found.
+        self._queries: list[list[tuple[float, bool]]] = []
 
     def add(self, found: Sequence[Json], truth: Sequence[Json]) -> None:
         """See `Judge`."""
         ids = {hit["_id"] for hit in found}
         near = [hit for hit in truth if hit["_score"] >= SHOWN[0] - SCORE_TOLERANCE]
-        self._pairs += [(float(hit["_score"]), hit["_id"] in ids) for hit in near]
+        self._queries.append([(float(hit["_score"]), hit["_id"] in ids) for hit in near])
 
     def judged(self) -> Judged:
         """See `Judge`; details by similarity, from each that is shown up to the next."""
+        pairs = [pair for query in self._queries for pair in query]
         ends = [*SHOWN[1:], np.inf]
         details = [
-            self._of([p for p in self._pairs if low <= p[0] < high]) | {"similarity_from": low}
+            {"similarity_from": low, **self._of([p for p in pairs if low <= p[0] < high])}
             for low, high in zip(SHOWN, ends, strict=True)
         ]
-        whole = self._of(self._pairs)
-        n = max(1, whole["pairs"])
-        error = float(np.sqrt(whole["promised"] * (1.0 - whole["promised"]) / n))
+        whole = self._of(pairs)
+        # What is near to one query is near to each other, and shares its luck: errors are summed
+        # by query (the sandwich estimator of clustered data; Liang & Zeger, Biometrika 1986).
+        off = [
+            sum(found - self._minhash.found(min(1.0, s)) for s, found in query)
+            for query in self._queries
+        ]
+        error = float(np.sqrt(np.sum(np.square(off)))) / max(1, len(pairs))
         return Judged(whole["found"], error, whole["promised"], details)
 
     def _of(self, pairs: Sequence[tuple[float, bool]]) -> Json:
