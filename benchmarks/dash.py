@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from meta4.adapter.cli.common import counting, notes
+from meta4.ingest.images import resized
 from meta4.models.embeddings import unit
 from meta4.models.graphs.runtime import open_session
 from meta4.models.images.image_models import load_image_network
@@ -70,10 +71,7 @@ def _features(images: Labelled) -> Labelled:
     found = []
     with counting("embedding", len(pixels), "images") as advance:
         for start in range(0, len(pixels), _BATCH):
-            batch = [
-                np.asarray(Image.fromarray(one).convert("RGB").resize((_SIDE, _SIDE), 2))
-                for one in pixels[start : start + _BATCH]
-            ]
+            batch = [resized(Image.fromarray(one), _SIDE) for one in pixels[start : start + _BATCH]]
             found.append(session.run(["features"], {"image": np.stack(batch)})[0])
             advance(len(batch))
     return Labelled(np.concatenate(found), images.labels)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ..errors import InputError, MissingExtraError
 from .documents import Refusal
 
+#: Pillow's number for it, which is imported where it is needed.
+_BILINEAR = 2
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 #: The array of an npz file that has others beside.
 _ARRAY = "images"
@@ -73,25 +75,25 @@ class ImageSource:
         if not self._files:
             for row, pixels in enumerate(self._array):
                 fields = {name: values[row].item() for name, values in self._fields.items()}
-                yield Image(str(row), self._resized(self._pillow.fromarray(pixels)), fields)
+                yield Image(str(row), resized(self._pillow.fromarray(pixels), self._side), fields)
             return
         for file in self._files:
             name = file.relative_to(self._folder)
             try:
                 with self._pillow.open(file) as opened:
-                    pixels = self._resized(opened)
+                    pixels = resized(opened, self._side)
             except Exception as error:  # its readers raise what they like at spoiled files
                 yield Refusal(name.as_posix(), str(file), f"no image that can be read ({error})")
                 continue
             within = name.parent.as_posix()
             yield Image(name.as_posix(), pixels, {} if within == "." else {"folder": within})
 
-    def _resized(self, image: Any) -> NDArray[np.uint8]:
-        rgb = image.convert("RGB").resize(
-            (self._side, self._side), self._pillow.Resampling.BILINEAR
-        )
-        pixels: NDArray[np.uint8] = np.asarray(rgb, dtype=np.uint8)
-        return pixels
+
+def resized(image: Any, side: int) -> NDArray[np.uint8]:
+    """An image of Pillow as (side, side, 3) uint8."""
+    smaller = image.convert("RGB").resize((side, side), _BILINEAR)
+    pixels: NDArray[np.uint8] = np.asarray(smaller, dtype=np.uint8)
+    return pixels
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:

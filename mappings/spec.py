@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConflictError, NotFoundError
+from ..models.faults import first_fault
 from ..models.probing.calibration import Calibration
 from ..models.probing.ranking import Plan
 from .code_storage import STORAGES, CodeKind, CodeStorage
@@ -154,7 +155,7 @@ def parsed(kind: type[S], raw: dict[str, Any], index: str) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise _foreign(index, error.errors()[0]["msg"]) from error
+        raise _foreign(index, first_fault(error).message) from error
 
 
 def _foreign(index: str, why: str) -> ConflictError:

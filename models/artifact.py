@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ArtifactError, ConflictError
 from .embeddings import Embeddings
+from .faults import first_fault
 from .specs import AnySpec
 
 MANIFEST_FILE = "manifest.json"
@@ -109,10 +110,10 @@ def read_manifest(raw: bytes, where: str) -> Manifest:
     try:
         return Manifest.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        fault = first_fault(error)
         raise ArtifactError(
-            f"{where}: not a manifest that this version reads ({place}: {first['msg']}); "
+            f"{where}: not a manifest that this version reads ({fault.place or 'the file'}: "
+            f"{fault.message}); "
             f"train the model again or take an unaltered copy"
         ) from error
 

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from ..errors import InputError, MissingExtraError
+from ..errors import InputError
 from .embeddings import Progress, no_progress
+from .pictures import new_picture
 
 #: Fewer distinct vectors have too few pairs to count.
 LEAST_VECTORS = 100
@@ -156,11 +157,7 @@ def draw_dimension(found: dict[str, FractalDimension], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "train", "drawing the pairs curve") from error
-    picture = Figure(figsize=(4.6 * len(found), 3.8), layout="constrained")
+    picture = new_picture(4.6 * len(found), 3.8, "drawing the pairs curve")
     for axes, (name, one) in zip(
         picture.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
     ):

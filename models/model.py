@@ -300,9 +300,9 @@ def _train(
     check_trainable(data, spec)
     check_resumable(options)
     try:
-        from .training.dash import fit_dash
         from .training.fit import fit_network, network_hash
-        from .training.router import fit_routed_cells
+        from .training.methods.dash import fit_dash
+        from .training.methods.router import fit_routed_cells
     except ModuleNotFoundError as error:
         purpose = f"training a {spec.kind} model"
         raise MissingExtraError(str(error.name), "train", purpose) from error

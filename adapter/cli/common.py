@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...errors import InputError
+from ...models.faults import first_fault
 from ..engines.access import Access
 from ..engines.connection import connect
 from ..engines.engine import Engine
@@ -95,10 +96,9 @@ def engine_at(url: str | None) -> Engine:
 
 def spec_fault(kind: str, error: ValidationError) -> InputError:
     """Why a model of some kind cannot be as it was asked for."""
-    first = error.errors(include_url=False)[0]
-    return InputError(
-        f"a {kind} model cannot have {first['loc'][-1]}: {first['msg']}, got {first.get('input')!r}"
-    )
+    fault = first_fault(error)
+    name = fault.place.rpartition(".")[2]
+    return InputError(f"a {kind} model cannot have {name}: {fault.message}, got {fault.got!r}")
 
 
 def print_json(value: Any, *, lines: bool = False) -> None:

@@ -13,16 +13,7 @@ from ...mappings.opensearch import OpenSearchDialect
 from .access import Access
 from .calls import Call, Calls, Json, Steps, release, to_json
 from .engine import KEEP_ALIVE, TIMEOUT, Engine
-from .faults import (
-    cut_off,
-    foreign,
-    hosts_of,
-    redacted,
-    refusal,
-    unreachable,
-    untrusted,
-    whole,
-)
+from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, untrusted, whole
 
 _KNN_PLUGIN = "opensearch-knn"
 _OLDEST = (2, 19)

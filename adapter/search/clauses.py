@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...errors import ClauseError
+from ...models.faults import first_fault
 
 SIMILAR, ANALOGY = "meta4_similar", "meta4_analogy"
 _NAMES = (SIMILAR, ANALOGY)
@@ -211,12 +212,10 @@ def _parse(name: str, body: Any, path: Path) -> tuple[str, Clause]:
     try:
         return str(field), kind.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        got = "" if first["type"] == "missing" else f", got {str(first.get('input'))[:60]}"
-        at = f"{field}.{place}" if place else str(field)
-        raise ClauseError(f"{name} at {_where(path)}: {at}: {message}{got}") from error
+        fault = first_fault(error)
+        got = "" if fault.is_missing else f", got {str(fault.got)[:60]}"
+        at = f"{field}.{fault.place}" if fault.place else str(field)
+        raise ClauseError(f"{name} at {_where(path)}: {at}: {fault.message}{got}") from error
 
 
 def _misplaced(place: str, path: Path) -> ClauseError:

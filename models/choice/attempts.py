@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import MissingExtraError
+from ..pictures import new_picture
 from ..specs import BitBucketsSpec, SearchedSpec, TrainedSpec
 
 CSV_FILE, PLOT_FILE = "attempts.csv", "attempts.png"
@@ -96,15 +96,12 @@ def draw_attempts(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogLocator
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "train", "drawing what was tried") from error
     judged = [attempt for attempt in attempts if math.isfinite(attempt.looked_into)]
     sizes = sorted({attempt.n for attempt in judged})
     colours = {kind: f"C{i}" for i, kind in enumerate(sorted({a.spec.kind for a in judged}))}
-    picture = Figure(figsize=(3.8 * len(sizes) + 1.6, 3.8), layout="constrained")
+    picture = new_picture(3.8 * len(sizes) + 1.6, 3.8, "drawing what was tried")
+    from matplotlib.ticker import LogLocator
+
     panels = picture.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
     for axes, n in zip(panels, sizes, strict=True):
         for kind, colour in colours.items():

@@ -33,10 +33,11 @@ def load_image_network(name: str) -> bytes:
     Raises:
         MissingExtraError: torch, which reads the weights, or their package is not installed.
     """
+    purpose = f"embedding with {name}"
     try:
         from .published_weights import image_weights
     except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "images", f"embedding with {name}") from error
+        raise MissingExtraError(str(error.name), "images", purpose) from error
     from .image_network import image_network_to_onnx
 
-    return image_network_to_onnx(image_weights(name))
+    return image_network_to_onnx(image_weights(IMAGE_MODELS[name].package, purpose))

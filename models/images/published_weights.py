@@ -8,20 +8,22 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import MissingExtraError
-from .image_models import IMAGE_MODELS
 
 
-def image_weights(name: str) -> dict[str, NDArray[np.float32]]:
-    """The arrays of a network of `IMAGE_MODELS`, by their names.
+def image_weights(package: str, purpose: str) -> dict[str, NDArray[np.float32]]:
+    """The arrays of a network, by their names.
+
+    Args:
+        package: that carries them.
+        purpose: what for, for the message.
 
     Raises:
-        MissingExtraError: its package is not installed.
+        MissingExtraError: the package is not installed.
     """
-    package = IMAGE_MODELS[name].package
     try:
         folder = Path(str(import_module(package).__file__)).parent
     except ImportError as error:
-        raise MissingExtraError(package, "images", f"embedding with {name}") from error
+        raise MissingExtraError(package, "images", purpose) from error
     (file,) = (folder / "models").glob("*.pth")
     state = torch.load(file, map_location="cpu", weights_only=True)
     return {key: value.numpy() for key, value in state.items()}

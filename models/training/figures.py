@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import MissingExtraError
+from ..pictures import new_picture
 
 CSV_FILE, PLOT_FILE = "figures.csv", "figures.png"
 
@@ -94,11 +94,7 @@ class FigureBook:
         """
         if self._path is None or not self.rows:
             return
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise MissingExtraError("matplotlib", "train", "drawing training figures") from error
-        picture = Figure(figsize=(11, 3.2), layout="constrained")
+        picture = new_picture(11, 3.2, "drawing training figures")
         ideals = TrainingFigures(1.0, 1.0, self._n_classes)
         names = ("coverage", "computation", "hash codes")
         steps = [step for step, _, _ in self.rows]

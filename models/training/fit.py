@@ -12,13 +12,13 @@ from ..graphs.network import NetworkHash
 from ..kinds.cells import fit_cell_buckets
 from ..specs import CatalyzerSpec, DtshSpec, NpHashSpec
 from ..statistics import bucket_means, table_buckets
-from .catalyzer import train_catalyzer
 from .classes import NOISE, classes_of_clusters, classes_of_labels
-from .dtsh import dtsh_network, train_dtsh
 from .figures import FigureBook
 from .loop import Training, choose_device
+from .methods.catalyzer import train_catalyzer
+from .methods.dtsh import dtsh_network, train_dtsh
+from .methods.nphash import train_nphash
 from .networks import HashNetwork
-from .nphash import train_nphash
 from .options import TrainingOptions
 
 AnyNetworkSpec = NpHashSpec | CatalyzerSpec | DtshSpec

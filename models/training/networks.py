@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..graphs.network import LEAKY_SLOPE, Activation, Layer, Network
+from .layers import array_of, layer_of
 
 _BATCH = 16_384
 
@@ -82,12 +83,12 @@ class HashNetwork(nn.Module):
         layers: list[Layer] = []
         for module in self.blocks:
             if isinstance(module, nn.Linear):
-                layers.append(Layer(_array(module.weight), _array(module.bias), "none"))
+                layers.append(layer_of(module, "none"))
             elif isinstance(module, nn.BatchNorm1d):
                 layers[-1] = _folded(layers[-1], module)
             elif not isinstance(module, nn.Dropout):
                 layers[-1] = Layer(layers[-1].weight, layers[-1].bias, self.activation)
-        return Network(_array(self.mean), tuple(layers))
+        return Network(array_of(self.mean), tuple(layers))
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
@@ -97,11 +98,6 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
     # Older torch cannot be asked.
     known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("amx_bf16"))
-
-
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = tensor.detach().cpu().numpy().astype(np.float32)
-    return values
 
 
 def _folded(layer: Layer, norm: nn.BatchNorm1d) -> Layer:

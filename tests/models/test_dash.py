@@ -17,7 +17,7 @@ from meta4.errors import InputError
 from meta4.models.kinds.dash_report import PLOT_FILE, DashReport
 from meta4.models.probing.ranking import class_costs, flip_costs
 from meta4.models.specs import DashSpec, ItqSpec
-from meta4.models.training.dash import fit_dash
+from meta4.models.training.methods.dash import fit_dash
 from meta4.models.training.options import TrainingOptions
 
 SPEC = DashSpec(layers=(48,), epochs=12.0, batch=64, n_bits=20, seed=4)

@@ -16,9 +16,11 @@ from meta4.errors import ArtifactError, InputError
 from meta4.ingest.documents import Refusal
 from meta4.ingest.images import ImageSource
 from meta4.models.graphs.runtime import open_session
-from meta4.models.images.image_models import load_image_network
+from meta4.models.images.image_models import IMAGE_MODELS, load_image_network
 from meta4.models.images.image_network import image_network_to_onnx
 from meta4.models.images.published_weights import image_weights
+
+PACKAGE = IMAGE_MODELS["efficientnet-lite0"].package
 
 
 def embed(*arguments):
@@ -40,7 +42,7 @@ def convolved(x, weights, name, norm, stride=1, clip=True):
 
 
 def test_the_graph_is_the_network_in_torch():
-    weights = {k: torch.from_numpy(v) for k, v in image_weights("efficientnet-lite0").items()}
+    weights = {k: torch.from_numpy(v) for k, v in image_weights(PACKAGE, "a test").items()}
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
     x = torch.from_numpy((images.astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)
     x = convolved(x, weights, "_conv_stem", "_bn0", 2)

@@ -11,7 +11,7 @@ from meta4.models.choice.judgement import documents_looked_into
 from meta4.models.graphs.network_graph import routed_hash_to_onnx
 from meta4.models.kinds.cells import fit_cell_buckets
 from meta4.models.specs import LearnedSpec, LshSpec
-from meta4.models.training.router import RouterNetwork, cell_neighbours
+from meta4.models.training.methods.router import RouterNetwork, cell_neighbours
 
 LEARNED = LearnedSpec(
     n_buckets=128, n_bits=32, iterations=5, layers=(64,), epochs=12.0, batch=256, seed=5

@@ -14,7 +14,7 @@ from ...engines.calls import Json
 from ...engines.engine import Engine
 from ..promise import Basis, Judge, Judged, Promise, Question, Table
 from ..recall import recall_by_score
-from . import tune
+from ..vectors import tune
 from .exact import draw_queries
 
 if TYPE_CHECKING:

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..artifact import fingerprint
-from ..embeddings import Embeddings, Progress, unit
-from ..graphs.grid import GridWeights
-from ..graphs.linear_graph import linear_hash_to_onnx
-from ..graphs.network import Layer, Router
-from ..graphs.runtime import open_session, run_in_batches
-from ..kinds.cells import fit_cells
-from ..specs import LearnedSpec
-from .loop import Training, choose_device
-from .options import TrainingOptions
+from ...artifact import fingerprint
+from ...embeddings import Embeddings, Progress, unit
+from ...graphs.grid import GridWeights
+from ...graphs.linear_graph import linear_hash_to_onnx
+from ...graphs.network import Router
+from ...graphs.runtime import open_session, run_in_batches
+from ...kinds.cells import fit_cells
+from ...specs import LearnedSpec
+from ..layers import layer_of
+from ..loop import Training, choose_device
+from ..options import TrainingOptions
 
 #: Share of the cells, and least number, that a document's neighbours are looked for in.
 _SEARCHED, _LEAST_SEARCHED = 0.05, 50
@@ -54,8 +55,8 @@ class RouterNetwork(nn.Module):
 
     def export(self) -> Router:
         """As arrays."""
-        hidden = tuple(Layer(*_arrays(layer), "relu") for layer in self.hidden)
-        return Router(hidden, Layer(*_arrays(self.output), "none"))
+        hidden = tuple(layer_of(layer, "relu") for layer in self.hidden)
+        return Router(hidden, layer_of(self.output, "none"))
 
 
 def fit_routed_cells(
@@ -149,9 +150,3 @@ def _grouped(ids: NDArray[np.int64], n: int) -> list[NDArray[np.intp]]:
     order = np.argsort(ids, kind="stable")
     ends = np.cumsum(np.bincount(ids, minlength=n))
     return np.split(order, ends[:-1])
-
-
-def _arrays(layer: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    assert isinstance(layer, nn.Linear)
-    weight, bias = (part.detach().cpu().numpy() for part in (layer.weight, layer.bias))
-    return weight.astype(np.float32), bias.astype(np.float32)

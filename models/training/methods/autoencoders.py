@@ -1,18 +1,18 @@
 """Autoencoders, and how wide their middle must be (DAsH, section 3)."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..embeddings import Progress
-from ..fractal import FractalDimension, correlation_dimension
-from ..kinds.dash_report import TriedWidth
-from ..specs import DashSpec
-from .loop import Training
-from .options import TrainingOptions
+from ...embeddings import Progress
+from ...fractal import FractalDimension, correlation_dimension
+from ...kinds.dash_report import TriedWidth
+from ...specs import DashSpec
+from ..layers import dense
+from ..loop import Training
+from ..options import TrainingOptions
 
 #: The first sub-space, 2 ** 2 as in the paper, and the last that is tried.
 _NARROWEST, _WIDEST = 4, 256
@@ -49,14 +49,6 @@ class SubSpace(NamedTuple):
     width: int
     dimension: FractalDimension
     tried: tuple[TriedWidth, ...]
-
-
-def dense(widths: Sequence[int]) -> nn.Sequential:
-    """Dense layers with ReLU between them."""
-    modules: list[nn.Module] = []
-    for n_in, n_out in pairwise(widths):
-        modules += [nn.Linear(n_in, n_out), nn.ReLU()]
-    return nn.Sequential(*modules[:-1])
 
 
 @torch.no_grad()

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..embeddings import Progress
-from ..specs import NpHashSpec
-from .loop import Training
-from .losses import neural_proxy, straight_through_signs
-from .networks import HashNetwork
+from ...embeddings import Progress
+from ...specs import NpHashSpec
+from ..loop import Training
+from ..losses import neural_proxy, straight_through_signs
+from ..networks import HashNetwork
 
 
 def train_nphash(

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..codes import pack_bits
-from ..embeddings import Progress
-from ..specs import DtshSpec
-from .figures import FigureBook, training_figures
-from .loop import Training
-from .losses import triplet_likelihood
-from .networks import HashNetwork
+from ...codes import pack_bits
+from ...embeddings import Progress
+from ...specs import DtshSpec
+from ..figures import FigureBook, training_figures
+from ..loop import Training
+from ..losses import triplet_likelihood
+from ..networks import HashNetwork
 
 #: Of the documents, so many are held out for the figures.
 _HELD_OUT, _MOST_HELD_OUT = 0.1, 10_000

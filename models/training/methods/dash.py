@@ -20,18 +20,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
-from ..artifact import fingerprint
-from ..embeddings import Embeddings, Progress, unit
-from ..fractal import correlation_dimension
-from ..graphs.network import ClassedHash, Layer, Network
-from ..kinds.dash_report import DashReport
-from ..kinds.lsh_widths import radius, tune_lsh
-from ..specs import DashSpec
-from .autoencoders import AutoEncoder, SubSpace, dense, encoded, find_sub_space
-from .classes import classes_of_labels
-from .loop import Training, choose_device
-from .options import TrainingOptions
+from ....errors import InputError
+from ...artifact import fingerprint
+from ...embeddings import Embeddings, Progress, unit
+from ...fractal import correlation_dimension
+from ...graphs.network import ClassedHash, Layer, Network
+from ...kinds.dash_report import DashReport
+from ...kinds.lsh_widths import radius, tune_lsh
+from ...specs import DashSpec
+from ..classes import classes_of_labels
+from ..layers import dense, layer_of
+from ..loop import Training, choose_device
+from ..options import TrainingOptions
+from .autoencoders import AutoEncoder, SubSpace, encoded, find_sub_space
 
 #: Buckets of all classes together; an engine is asked for their counts, each by its keyword.
 _MOST_BUCKETS = 1 << 20
@@ -188,13 +189,5 @@ def _hashing(
 
 
 def _layers(sequence: nn.Sequential) -> tuple[Layer, ...]:
-    dense_layers = [module for module in sequence if isinstance(module, nn.Linear)]
-    arrays = [
-        tuple(part.detach().cpu().numpy() for part in (one.weight, one.bias))
-        for one in dense_layers
-    ]
-    last = len(arrays) - 1
-    return tuple(
-        Layer(weight, bias, "none" if i == last else "relu")
-        for i, (weight, bias) in enumerate(arrays)
-    )
+    *hidden, last = (module for module in sequence if isinstance(module, nn.Linear))
+    return (*(layer_of(module, "relu") for module in hidden), layer_of(last, "none"))

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..embeddings import Progress
-from ..specs import CatalyzerSpec
-from .loop import Training
-from .losses import spreading
-from .networks import HashNetwork
+from ...embeddings import Progress
+from ...specs import CatalyzerSpec
+from ..loop import Training
+from ..losses import spreading
+from ..networks import HashNetwork
 
 #: Documents that neighbours are looked for among; the paper's learning sets have 500,000.
 _POOL = 100_000
