@@ -4,7 +4,7 @@ Ours twice over the same documents: cells in the order of their centroids, and i
 `learned` gives them.
 
 python -m benchmarks.engine [opensearch] [elasticsearch] [--words N]; for each engine it writes
-results/ENGINE.json and the README's tables.
+results/ENGINE.json and the tables of docs/benchmarks.md.
 """
 
 import argparse
@@ -86,9 +86,9 @@ def main() -> None:
         details["server"] = SERVERS[name].name
         path = report.write_results(name, bars, details)
         tables = f"{report.bars_table(bars)}\n\n{_sides_table(details['learned'])}"
-        report.put_into(report.README, name, tables)
+        report.put_into(report.BENCHMARKS, name, tables)
         print(tables)
-        print(f"\nwritten to {path.name} and the README")
+        print(f"\nwritten to {path.name}, docs/{report.BENCHMARKS.name} and the README")
 
 
 def measure(

@@ -7,8 +7,11 @@ from typing import Any
 
 import orjson
 
+from meta4.errors import InputError
+
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
+BENCHMARKS = README.parent / "docs" / "benchmarks.md"
 MODELS = README.parent / "docs" / "models.md"
 DEPLOY = README.parent / "docs" / "deploy.md"
 RELIABILITY = README.parent / "docs" / "reliability.md"
@@ -59,6 +62,12 @@ def write_results(name: str, bars: list[Bar], details: dict[str, Any]) -> Path:
     return path
 
 
+def read_results(name: str) -> tuple[list[Bar], dict[str, Any]]:
+    """Bars and details of `benchmarks/results/NAME.json`."""
+    content = orjson.loads((RESULTS / f"{name}.json").read_bytes())
+    return [Bar(**bar) for bar in content["bars"]], content["details"]
+
+
 def bars_table(bars: list[Bar]) -> str:
     """The bars as a Markdown table."""
     lines = ["| bar | ours | theirs | ratio | required | |", "|---|---|---|---|---|---|"]
@@ -73,10 +82,15 @@ def bars_table(bars: list[Bar]) -> str:
 
 
 def put_into(document: Path, section: str, text: str) -> None:
-    """Replace what stands between a section's two marks in a document."""
+    """Replace what stands between a section's two marks in a document.
+
+    Raises:
+        InputError: the document has no such marks.
+    """
     start, end = f"<!-- {section} -->", f"<!-- /{section} -->"
     content = document.read_text(encoding="utf-8")
     head, _, rest = content.partition(start)
     _, found, tail = rest.partition(end)
-    if found:
-        document.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")
+    if not found:
+        raise InputError(f"{document.name}: expected the marks {start} and {end}; put them back")
+    document.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")

@@ -1,8 +1,8 @@
 """How cost grows: python -m benchmarks.scale [341479 200000 … sift].
 
 Both sides at each size: p50 at recall 0.95 and 0.99, load with merge, bytes. What was measured
-is kept in results/scale.json, so that a run adds to it; the table goes into the README, the
-plot into docs/.
+is kept in results/scale.json, so that a run adds to it; the tables go into docs/benchmarks.md
+the plot into docs/.
 """
 
 import argparse
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from meta4.adapter.cli.common import notes
@@ -105,10 +104,9 @@ def _measure(engine: Engine, vectors: _Set) -> dict[str, Any]:
 
 def _add(row: dict[str, Any]) -> None:
     """Put a size's row in the place of the one measured before, and write everything anew."""
-    path = report.RESULTS / "scale.json"
     rows: list[dict[str, Any]] = []
-    if path.exists():
-        rows = orjson.loads(path.read_bytes())["details"]["rows"]
+    if (report.RESULTS / "scale.json").exists():
+        rows = report.read_results("scale")[1]["rows"]
     rows = [old for old in rows if old["name"] != row["name"]] + [row]
     rows.sort(key=lambda row: int(row["n"]))
     bars = []
@@ -124,7 +122,8 @@ def _add(row: dict[str, Any]) -> None:
         bars.append(report.at_least(f"{row['name']}: documents/s", mine, graph, mine / graph, 1.0))
     report.write_results("scale", bars, {"rows": rows})
     table = _table(rows)
-    report.put_into(report.README, "scale", table)
+    report.put_into(report.BENCHMARKS, "scale", table)
+    report.put_into(report.BENCHMARKS, "scale-bars", report.bars_table(bars))
     print(table)
     _plot(rows)
 
