@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability bench-dash clean
+.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability bench-dash summary clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -68,6 +68,9 @@ bench-dash: $(TRAIN) ## DAsH, LSH tuned by the fractal dimension, and rivals (tw
 
 bench-reliability: $(STAMP) ## What faults cost, beside the clients' own helpers (ten minutes)
 	$(BIN)/python -m benchmarks.reliability
+
+summary: $(STAMP) ## Write README's table and plot from benchmarks/results (the benchmarks do too)
+	$(BIN)/python -m benchmarks.summary
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

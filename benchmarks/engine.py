@@ -4,7 +4,7 @@ Ours twice over the same documents: cells in the order of their centroids, and i
 `learned` gives them.
 
 python -m benchmarks.engine [opensearch] [elasticsearch] [--words N]; for each engine it writes
-results/ENGINE.json and the tables of docs/benchmarks.md.
+results/ENGINE.json and the tables of docs/benchmarks.md, and README's table and plot anew.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from meta4.adapter.measure import comparison
 from meta4.models.probing.ranking import Plan
 from meta4.models.specs import LearnedSpec
 
-from . import report
+from . import report, summary
 from .contest import FIELD, OURS, SERVERS, Contest, K, bench_engine, fit_once
 from .data import hold_out, load_glove, load_questions
 
@@ -87,6 +87,7 @@ def main() -> None:
         path = report.write_results(name, bars, details)
         tables = f"{report.bars_table(bars)}\n\n{_sides_table(details['learned'])}"
         report.put_into(report.BENCHMARKS, name, tables)
+        summary.write()
         print(tables)
         print(f"\nwritten to {path.name}, docs/{report.BENCHMARKS.name} and the README")
 

@@ -2,7 +2,7 @@
 
 Both sides at each size: p50 at recall 0.95 and 0.99, load with merge, bytes. What was measured
 is kept in results/scale.json, so that a run adds to it; the tables go into docs/benchmarks.md
-the plot into docs/.
+and README, the plots into docs/.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from meta4.adapter.engines.engine import Engine
 from meta4.adapter.measure import comparison
 from meta4.models.specs import CellsSpec
 
-from . import report
+from . import report, summary
 from .contest import Contest, K, bench_engine, fit
 from .data import N_QUERIES, SIFT_BASE, SIFT_QUERIES, find, hold_out, load_glove
 from .engine import RECALLS, WARM_UP
@@ -126,6 +126,7 @@ def _add(row: dict[str, Any]) -> None:
     report.put_into(report.BENCHMARKS, "scale-bars", report.bars_table(bars))
     print(table)
     _plot(rows)
+    summary.write()
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
