@@ -1,4 +1,4 @@
-"""README's table of what works where: each of its cells, on the server that it names."""
+"""The documents' table of what works where: each of its cells, on the server that it names."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from meta4.adapter.move.copy import copy_index
 from meta4.errors import RefusedError
 
 pytestmark = pytest.mark.server
-README = ROOT / "README.md"
+DOCUMENT = ROOT / "docs" / "how-it-works.md"
 N = 2000
 #: What a server says that cannot.
 REFUSALS = r"runs no scripts.*--strategy native with --hashing client|use strategy native, and 3cos"
@@ -155,8 +155,8 @@ CHECKS = {
 
 
 def cells():
-    """(row, server, word) of each cell of README's table."""
-    _, _, rest = README.read_text(encoding="utf-8").partition("<!-- matrix -->\n")
+    """(row, server, word) of each cell of the document's table."""
+    _, _, rest = DOCUMENT.read_text(encoding="utf-8").partition("<!-- matrix -->\n")
     table, _, _ = rest.partition("\n<!-- /matrix -->")
     head, _, *rows = (
         [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
