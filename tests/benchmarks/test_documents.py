@@ -1,4 +1,6 @@
-"""What the documents say of results/: the same, and in its place."""
+"""The documents: what they say of results/, and where their links lead."""
+
+import re
 
 import pytest
 from benchmarks import report, summary
@@ -6,7 +8,9 @@ from support import ROOT
 
 from meta4.errors import InputError
 
-DOCUMENTS = (report.README, *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (report.README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def names():
@@ -46,3 +50,19 @@ def test_a_section_is_replaced_and_nothing_else(tmp_path):
     assert document.read_text() == "before\n<!-- a -->\nnew\n<!-- /a -->\nafter\n"
     with pytest.raises(InputError, match="expected the marks <!-- b -->"):
         report.put_into(document, "b", "new")
+
+
+def anchors(text):
+    """What headings are linked by."""
+    found = (re.sub(r"[^\w -]", "", heading.lower()) for heading in HEADING.findall(text))
+    return {heading.replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document):
+    for link in LINK.findall(document.read_text(encoding="utf-8")):
+        if "://" not in link:
+            path, _, anchor = link.partition("#")
+            target = document.parent / path if path else document
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
