@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ...ingest.documents import Document
 from ..engines.access import Access
-from ..engines.async_engine import AsyncEngine
+from ..engines.asynchronous.engine import AsyncEngine
 from ..engines.connection import AsyncClient, async_engine_of, connect_async
 from ..fields.shelf import FRESH_FOR
 from ..load.loader import LoadReport

@@ -8,7 +8,7 @@ from opensearchpy import OpenSearch
 
 from ...errors import InputError, MissingExtraError, NotFoundError, RefusedError
 from .access import Access
-from .async_engine import AsyncEngine
+from .asynchronous.engine import AsyncEngine
 from .engine import Engine
 from .faults import foreign
 from .opensearch import OpenSearchEngine
@@ -93,10 +93,10 @@ async def connect_async(url: str, access: Access | None = None) -> AsyncEngine:
     found = await asyncio.to_thread(connect, url, access)
     found.close()
     if isinstance(found, OpenSearchEngine):
-        from .async_opensearch import AsyncOpenSearchEngine
+        from .asynchronous.opensearch import AsyncOpenSearchEngine
 
         return AsyncOpenSearchEngine.at(url, access)
-    from .async_elasticsearch import AsyncElasticsearchEngine
+    from .asynchronous.elasticsearch import AsyncElasticsearchEngine
 
     return AsyncElasticsearchEngine.at(url, access)
 
@@ -108,11 +108,11 @@ def async_engine_of(client: object) -> AsyncEngine:
     from opensearchpy import AsyncOpenSearch
 
     if isinstance(client, AsyncOpenSearch):
-        from .async_opensearch import AsyncOpenSearchEngine
+        from .asynchronous.opensearch import AsyncOpenSearchEngine
 
         return AsyncOpenSearchEngine(client, _GIVEN)
     if isinstance(client, AsyncElasticsearch):
-        from .async_elasticsearch import AsyncElasticsearchEngine
+        from .asynchronous.elasticsearch import AsyncElasticsearchEngine
 
         return AsyncElasticsearchEngine(client, _GIVEN)
     raise InputError(

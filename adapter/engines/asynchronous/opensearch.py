@@ -5,12 +5,12 @@ from typing import Any
 
 from opensearchpy import AsyncOpenSearch
 
-from .access import Access
-from .async_engine import AsyncEngine, OnLoop
-from .calls import Json
-from .engine import Engine
-from .faults import redacted, whole
-from .opensearch import OpenSearchCalls, OpenSearchEngine, options_for, text_of, translated
+from ..access import Access
+from ..calls import Json
+from ..engine import Engine
+from ..faults import redacted, whole
+from ..opensearch import OpenSearchCalls, OpenSearchEngine, options_for, text_of, translated
+from .engine import AsyncEngine, OnLoop
 
 
 class AsyncOpenSearchEngine(AsyncEngine):

@@ -5,12 +5,18 @@ from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 
-from .access import Access
-from .async_engine import AsyncEngine, OnLoop
-from .calls import Json
-from .elasticsearch import ElasticsearchCalls, ElasticsearchEngine, message, options_for, translated
-from .engine import Engine
-from .faults import redacted, whole
+from ..access import Access
+from ..calls import Json
+from ..elasticsearch import (
+    ElasticsearchCalls,
+    ElasticsearchEngine,
+    message,
+    options_for,
+    translated,
+)
+from ..engine import Engine
+from ..faults import redacted, whole
+from .engine import AsyncEngine, OnLoop
 
 
 class AsyncElasticsearchEngine(AsyncEngine):

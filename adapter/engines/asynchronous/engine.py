@@ -4,9 +4,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
-from ...errors import Meta4Error
-from .calls import Call, Calls, Json, Pause, Step, Steps
-from .engine import Engine
+from ....errors import Meta4Error
+from ..calls import Call, Calls, Json, Pause, Step, Steps
+from ..engine import Engine
 
 T = TypeVar("T")
 
