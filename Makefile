@@ -72,5 +72,8 @@ bench-reliability: $(STAMP) ## What faults cost, beside the clients' own helpers
 summary: $(STAMP) ## Write README's table and plot from benchmarks/results (the benchmarks do too)
 	$(BIN)/python -m benchmarks.summary
 
+bench-clients: $(STAMP) ## Requests a second of AsyncMeta4 beside Meta4 in threads (ten minutes)
+	$(BIN)/python -m benchmarks.clients $(ARGS)
+
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -1,6 +1,6 @@
 """`AsyncMeta4` with 32 requests under way, beside `Meta4` in 32 threads.
 
-    make bench-clients          # five minutes
+    make bench-clients          # ten minutes
 
 The demonstration's words in one index of each engine; both clients search it for the same held-out
 words in turn, three times each. The client's CPU is this process's, the server's what it tells.
