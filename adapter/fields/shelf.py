@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
+from threading import Lock
 from typing import Any, TypeVar
 
 from ..engines.calls import Steps
@@ -28,6 +29,7 @@ class Shelf:
     def __init__(self, fresh_for: float = FRESH_FOR) -> None:
         self._fresh_for = fresh_for
         self._kept: OrderedDict[Key, tuple[float, Any]] = OrderedDict()
+        self._lock = Lock()
 
     def take(self, key: Key, read: Callable[[], Steps[T]], *, forever: bool = False) -> Steps[T]:
         """A value that is fresh, read where it is not.
@@ -40,33 +42,38 @@ class Shelf:
             forever: whether it cannot change.
         """
         now = time.monotonic()
-        read_at, value = self._kept.get(key, (-inf, None))
-        if now - read_at < (inf if forever else self._fresh_for):
-            self.put(key, value, read_at)
-            return value  # type: ignore[no-any-return]
-        if read_at != -inf:
-            self.put(key, value, now)
+        with self._lock:
+            read_at, value = self._kept.get(key, (-inf, None))
+            if read_at != -inf:
+                self._kept.move_to_end(key)
+            if now - read_at < (inf if forever else self._fresh_for):
+                return value  # type: ignore[no-any-return]
+            if read_at != -inf:
+                self._kept[key] = (now, value)
         try:
             value = yield from read()
         except BaseException:
-            self._kept.pop(key, None)
+            with self._lock:
+                self._kept.pop(key, None)
             raise
         self.put(key, value, now)
         return value
 
     def put(self, key: Key, value: Any, read_at: float | None = None) -> None:
         """Keep a value as of a time; as of now by default."""
-        self._kept[key] = (time.monotonic() if read_at is None else read_at, value)
-        self._kept.move_to_end(key)
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[key] = (time.monotonic() if read_at is None else read_at, value)
+            self._kept.move_to_end(key)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
 
     def peek(self, key: Key) -> Any:
         """A value however old; None where there is none."""
-        return self._kept.get(key, (0.0, None))[1]
+        with self._lock:
+            return self._kept.get(key, (0.0, None))[1]
 
     def forget(self, index: str) -> None:
         """Let go all that is of an index."""
-        for key in list(self._kept):
-            if key[1] == index:
-                self._kept.pop(key, None)
+        with self._lock:
+            for key in [key for key in self._kept if key[1] == index]:
+                del self._kept[key]

@@ -1,6 +1,7 @@
 """`Meta4` and `AsyncMeta4`: the same tests for both, on both engines."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -155,6 +156,32 @@ def test_documents_are_loaded(client, engine, make_index, index_name, models, sa
     assert "expected 100 dimensions" in report.refusals[0].reason
     engine.refresh(index_name)
     assert len(ids(client.search(index=index_name, body=similar(5, id="the", recall=1.0)))) == 5
+
+
+def test_a_load_that_is_cancelled_writes_no_more(engine, make_index, index_name, models, sample):
+    make_index(models["cells"], hashing="client")
+    read = []
+
+    def documents():
+        for document in word_documents(sample, range(20_000)):
+            read.append(document.id)
+            time.sleep(0.001)
+            yield document
+
+    async def cut_off():
+        async with AsyncMeta4(engine.url) as meta4:
+            load = asyncio.create_task(meta4.load(index=index_name, documents=documents()))
+            while not read:
+                await asyncio.sleep(0.01)
+            await meta4.search(index=index_name, body={"query": {"match_all": {}}})
+            load.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await load
+
+    asyncio.run(cut_off())  # and waits for its threads
+    assert len(read) < 5_000
+    engine.refresh(index_name)
+    assert engine.count(index_name) < 5_000
 
 
 def test_an_alias_that_moves_is_followed(client, engine, make_index, models, sample, index_name):

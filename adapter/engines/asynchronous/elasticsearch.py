@@ -14,7 +14,6 @@ from ..elasticsearch import (
     options_for,
     translated,
 )
-from ..engine import Engine
 from ..faults import redacted, whole
 from .engine import AsyncEngine, OnLoop
 
@@ -42,7 +41,7 @@ class AsyncElasticsearchEngine(AsyncEngine):
             )
         return whole(answer.body, self.calls.url)
 
-    def waiting(self, loop: asyncio.AbstractEventLoop) -> Engine:
+    def waiting(self, loop: asyncio.AbstractEventLoop) -> OnLoop:
         """See `AsyncEngine`."""
         return _ElasticsearchOnLoop(self, loop)
 

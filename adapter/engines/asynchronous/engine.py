@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
-from ....errors import Meta4Error
+from ....errors import EngineError, Meta4Error
 from ..calls import Call, Calls, Json, Pause, Step, Steps
 from ..engine import Engine
 
@@ -43,7 +43,11 @@ class AsyncEngine(ABC):
         if isinstance(step, Pause):
             return await asyncio.sleep(step.seconds)
         waiting = self.waiting(asyncio.get_running_loop())
-        return await asyncio.to_thread(step.function, waiting)
+        try:
+            return await asyncio.to_thread(step.function, waiting)
+        except asyncio.CancelledError:
+            waiting.end()  # a thread cannot be cancelled, but it asks for nothing more
+            raise
 
     @abstractmethod
     async def request(
@@ -52,7 +56,7 @@ class AsyncEngine(ABC):
         """Any call, by its path; bytes are NDJSON."""
 
     @abstractmethod
-    def waiting(self, loop: asyncio.AbstractEventLoop) -> Engine:
+    def waiting(self, loop: asyncio.AbstractEventLoop) -> "OnLoop":
         """The same cluster for other threads, which wait for what `loop` does."""
 
     @abstractmethod
@@ -66,10 +70,17 @@ class OnLoop(Engine):
     def __init__(self, asked: AsyncEngine, loop: asyncio.AbstractEventLoop) -> None:
         self._asked = asked
         self._loop = loop
+        self._ended = False
         self.calls = asked.calls
+
+    def end(self) -> None:
+        """Answer no request any more."""
+        self._ended = True
 
     def request(self, method: str, path: str, body: Any = None, params: Json | None = None) -> Any:
         """See `Engine`."""
+        if self._ended:
+            raise EngineError(f"{self.url}: whoever asked has gone")
         made = self._asked.request(method, path, body, params)
         return asyncio.run_coroutine_threadsafe(made, self._loop).result()
 

@@ -7,7 +7,6 @@ from opensearchpy import AsyncOpenSearch
 
 from ..access import Access
 from ..calls import Json
-from ..engine import Engine
 from ..faults import redacted, whole
 from ..opensearch import OpenSearchCalls, OpenSearchEngine, options_for, text_of, translated
 from .engine import AsyncEngine, OnLoop
@@ -36,7 +35,7 @@ class AsyncOpenSearchEngine(AsyncEngine):
             )
         return whole(answer, self.calls.url)
 
-    def waiting(self, loop: asyncio.AbstractEventLoop) -> Engine:
+    def waiting(self, loop: asyncio.AbstractEventLoop) -> OnLoop:
         """See `AsyncEngine`."""
         return _OpenSearchOnLoop(self, loop)
 
