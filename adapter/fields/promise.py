@@ -75,8 +75,8 @@ class Judge(ABC):
     asks: float
 
     @abstractmethod
-    def add(self, found: Sequence[Json], truth: Sequence[Json]) -> None:
-        """One query's hits, and those of an exact scan, best first."""
+    def add(self, asked: Question, found: Sequence[Json], truth: Sequence[Json]) -> None:
+        """A query, its hits, and those of an exact scan, best first."""
 
     @abstractmethod
     def judged(self) -> Judged:

@@ -98,7 +98,7 @@ def evaluate_index(
         started = time.perf_counter()
         truth = engine.search(index, exact)["hits"]["hits"]
         theirs.append(time.perf_counter() - started)
-        judge.add(found, truth)
+        judge.add(question, found, truth)
         _, (planned,) = meta4.plan(index=index, body=body)
         shares.append(engine.count(index, hashed.searched(planned)) / max(1, total))
         progress(1)

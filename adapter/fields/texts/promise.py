@@ -104,39 +104,70 @@ class TextJudge(Judge):
 
     def __init__(self, minhash: MinHashSpec) -> None:
         self._minhash = minhash
-        #: By query: similarities of what is near, and whether it was found.
-        self._queries: list[list[tuple[float, bool]]] = []
+        #: Of each pair of near texts: its similarity, whether it was found, and one of its ids.
+        self._pairs: list[tuple[float, bool, str]] = []
+        self._alike = DisjointSets()
 
-    def add(self, found: Sequence[Json], truth: Sequence[Json]) -> None:
+    def add(self, asked: Question, found: Sequence[Json], truth: Sequence[Json]) -> None:
         """See `Judge`."""
         ids = {hit["_id"] for hit in found}
-        near = [hit for hit in truth if hit["_score"] >= SHOWN[0] - SCORE_TOLERANCE]
-        self._queries.append([(float(hit["_score"]), hit["_id"] in ids) for hit in near])
+        for hit in truth:
+            if hit["_score"] < SHOWN[0] - SCORE_TOLERANCE:
+                continue
+            self._pairs.append((float(hit["_score"]), hit["_id"] in ids, hit["_id"]))
+            if asked.id is not None:
+                self._alike.join(asked.id, hit["_id"])
 
     def judged(self) -> Judged:
         """See `Judge`; details by similarity, from each that is shown up to the next."""
-        pairs = [pair for query in self._queries for pair in query]
         ends = [*SHOWN[1:], np.inf]
         details = [
-            {"similarity_from": low, **self._of([p for p in pairs if low <= p[0] < high])}
+            {"similarity_from": low, **self._of([p for p in self._pairs if low <= p[0] < high])}
             for low, high in zip(SHOWN, ends, strict=True)
         ]
-        whole = self._of(pairs)
-        # What is near to one query is near to each other, and shares its luck: errors are summed
-        # by query (the sandwich estimator of clustered data; Liang & Zeger, Biometrika 1986).
-        off = [
-            sum(found - self._minhash.found(min(1.0, s)) for s, found in query)
-            for query in self._queries
-        ]
-        error = float(np.sqrt(np.sum(np.square(off)))) / max(1, len(pairs))
-        return Judged(whole["found"], error, whole["promised"], details)
+        whole = self._of(self._pairs)
+        return Judged(whole["found"], self._error(), whole["promised"], details)
 
-    def _of(self, pairs: Sequence[tuple[float, bool]]) -> Json:
+    def _error(self) -> float:
+        """Standard error of the share found, about the one promised.
+
+        Texts that are all alike share shingles, and so their luck with the hash functions: what is
+        off is summed over each group of them (the sandwich estimator of clustered data; Liang &
+        Zeger, Biometrika 1986).
+        """
+        off: dict[str, float] = {}
+        for similarity, found, identity in self._pairs:
+            group = self._alike.group(identity)
+            promised = self._minhash.found(min(1.0, similarity))
+            off[group] = off.get(group, 0.0) + found - promised
+        return float(np.linalg.norm(list(off.values()))) / max(1, len(self._pairs))
+
+    def _of(self, pairs: Sequence[tuple[float, bool, str]]) -> Json:
         """Of pairs of documents: how many, the share found, and that promised."""
         if not pairs:
             return {"pairs": 0, "found": 1.0, "promised": 1.0}
         return {
             "pairs": len(pairs),
-            "found": float(np.mean([found for _, found in pairs])),
-            "promised": float(np.mean([self._minhash.found(min(1.0, s)) for s, _ in pairs])),
+            "found": float(np.mean([found for _, found, _ in pairs])),
+            "promised": float(np.mean([self._minhash.found(min(1.0, s)) for s, _, _ in pairs])),
         }
+
+
+class DisjointSets:
+    """Ids in groups that can be joined (Tarjan, Journal of the ACM 22, 1975)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def group(self, identity: str) -> str:
+        """One id of the group, the same for all of it."""
+        parent = self._parent.get(identity, identity)
+        while parent != identity:
+            above = self._parent.get(parent, parent)
+            self._parent[identity] = above
+            identity, parent = parent, above
+        return identity
+
+    def join(self, one: str, other: str) -> None:
+        """Make one group of two."""
+        self._parent[self.group(one)] = self.group(other)

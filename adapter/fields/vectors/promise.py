@@ -121,7 +121,7 @@ class VectorJudge(Judge):
         self._recalls: list[float] = []
         self.asks = recall
 
-    def add(self, found: Sequence[Json], truth: Sequence[Json]) -> None:
+    def add(self, asked: Question, found: Sequence[Json], truth: Sequence[Json]) -> None:
         """See `Judge`."""
         scores = [np.asarray([hit["_score"] for hit in hits]) for hits in (found, truth)]
         self._recalls.append(recall_by_score(scores[0], scores[1], self._k))
