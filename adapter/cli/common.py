@@ -65,7 +65,7 @@ def query_options(*, least: int, default: int) -> Callable[[F], F]:
         file = click.option(
             "--query-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="Real queries (vectors or texts: .npy, .parquet, .ndjson) in place of documents.",
+            help="Real queries (.npy, .parquet or .ndjson) in place of documents.",
         )
         number = click.option(
             "--queries",

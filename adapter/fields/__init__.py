@@ -1,1 +1,1 @@
-"""Kinds of hashed field, a room or a file each: what an index of vectors, or of texts, can do."""
+"""Kinds of hashed field, a room each: what an index of such a field can do."""

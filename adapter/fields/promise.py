@@ -21,6 +21,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class TuneOptions:
+    """How a field is tuned; None leaves it to the kind, which refuses what it does not have.
+
+    Attributes:
+        plan: change the field's plan to this one.
+        n_queries: documents drawn as queries, or how many of `given`.
+        given: queries to be used instead, as `Promise.read_queries` gives them: what is promised
+            holds for queries like those that it was measured with.
+        seed: which of them.
+    """
+
+    plan: Plan | None = None
+    n_queries: int | None = None
+    given: Any = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Question:
     """What an evaluation asks for.
 
@@ -99,11 +117,7 @@ class Promise(ABC):
         self,
         engine: Engine,
         index: str,
-        *,
-        plan: Plan | None = None,
-        n_queries: int | None = None,
-        given: Any = None,
-        seed: int | None = None,
+        options: TuneOptions,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Any:
         """Measure what is looked into for a recall, and keep it; or say what is promised.
@@ -111,10 +125,7 @@ class Promise(ABC):
         Args:
             engine: where.
             index: which index.
-            plan: change the field's plan to this one.
-            n_queries: documents drawn as queries, or how many of `given`.
-            given: queries to be used instead, as `read_queries` gives them.
-            seed: which of them.
+            options: how.
             progress: called with the number of queries done since the last call.
 
         Returns:

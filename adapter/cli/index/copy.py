@@ -52,8 +52,8 @@ def copy_command(
     """Copy the index SOURCE to TARGET, both written URL/INDEX, between any two clusters.
 
     A hashed index keeps ids, codes, buckets, model and calibration. With --model and --field any
-    index with vectors (or texts) becomes a hashed one. SOURCE is only read. A copy that was cut off
-    goes on with the same command, which later brings what was written since (what was deleted since
+    index with such a field becomes a hashed one. SOURCE is only read. A copy that was cut off goes
+    on with the same command, which later brings what was written since (what was deleted since
     stays in TARGET). Afterwards documents are counted, and some compared; the exit code is 1 where
     something is missing, left over or different.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,10 +9,9 @@ from ....errors import InputError
 from ....ingest.sources import read_texts
 from ....mappings.texts import TextSpec
 from ....models.kinds.minhash import MinHashSpec
-from ....models.probing.ranking import Plan
 from ...engines.calls import Json
 from ...engines.engine import Engine
-from ..promise import Basis, Judge, Judged, Promise, Question, Table
+from ..promise import Basis, Judge, Judged, Promise, Question, Table, TuneOptions
 from ..queries import sample_documents
 from ..recall import SCORE_TOLERANCE
 
@@ -36,15 +34,11 @@ class TextPromise(Promise):
         self,
         engine: Engine,
         index: str,
-        *,
-        plan: Plan | None = None,
-        n_queries: int | None = None,
-        given: Any = None,
-        seed: int | None = None,
+        options: TuneOptions,
         progress: Callable[[int], None] = lambda _: None,
     ) -> MinHashSpec:
         """See `Promise`: nothing is measured, as a formula says it."""
-        if any(option is not None for option in (plan, n_queries, given, seed)):
+        if any(option is not None for option in vars(options).values()):
             raise InputError(
                 "what is found of texts is said by a formula, and nothing is to be measured; leave "
                 "--plan, --queries, --query-file and --seed out, or measure with: meta4 eval"

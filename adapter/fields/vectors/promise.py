@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from ....ingest.sources import read_embeddings
 from ....models.probing.calibration import Calibration
-from ....models.probing.ranking import Plan, check_plan
+from ....models.probing.ranking import check_plan
 from ...engines.calls import Json
 from ...engines.engine import Engine
-from ..promise import Basis, Judge, Judged, Promise, Question, Table
+from ..promise import Basis, Judge, Judged, Promise, Question, Table, TuneOptions
 from ..recall import recall_by_score
 from ..vectors import tune
 from .exact import draw_queries
@@ -41,25 +41,21 @@ class VectorPromise(Promise):
         self,
         engine: Engine,
         index: str,
-        *,
-        plan: Plan | None = None,
-        n_queries: int | None = None,
-        given: NDArray[Any] | None = None,
-        seed: int | None = None,
+        options: TuneOptions,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Calibration:
         """See `Promise`."""
         model = engine.run(self._field.model())
-        spec = self._spec.model_copy(update={"plan": plan or self._spec.plan})
+        spec = self._spec.model_copy(update={"plan": options.plan or self._spec.plan})
         check_plan(spec.plan, model.bucket_kind)
         return tune.tune_vectors(
             engine,
             index,
             spec,
             model,
-            n_queries=n_queries or tune.N_QUERIES,
-            given=given,
-            seed=seed or 0,
+            n_queries=options.n_queries or tune.N_QUERIES,
+            given=options.given,
+            seed=options.seed or 0,
             progress=progress,
         )
 
