@@ -3,7 +3,7 @@
 It runs for plain `_doc`, `_bulk` and `_update`; only a *scripted* update inside `_bulk` passes
 it by, as the engine runs no pipeline there.
 
-Weights are integers of one range (`meta4.models.grid`), so each is one character of a script
+Weights are integers of one range (`meta4.models.graphs.grid`), so each is one character of a script
 parameter: 4,096 cells of 100 dimensions are 0.8 MB of cluster state where a list of numbers is
 8.9, and reading a character is as fast as Painless gets.
 """

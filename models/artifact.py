@@ -38,7 +38,7 @@ class Manifest(BaseModel):
     dims: int = Field(ge=1)
     n_buckets: int = Field(ge=1)
     buckets_per_document: int = Field(ge=1)
-    #: In which arithmetic the hash is defined; see `meta4.models.grid` and `network_graph`.
+    #: In which arithmetic the hash is defined; see `meta4.models.graphs.grid` and `network_graph`.
     arithmetic: Literal["float64", "float32"] = "float64"
     training: TrainingData
     #: SHA-256 of `model.onnx`.

@@ -208,7 +208,7 @@ class HashModel:
 
         Args:
             query: (dims,) float32, not zero.
-            plan: which distance; see `meta4.models.probing`.
+            plan: which distance; see `meta4.models.probing.ranking`.
 
         Returns:
             (n_buckets,) float32, comparable within one query only.

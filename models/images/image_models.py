@@ -25,7 +25,7 @@ IMAGE_MODELS = {
 
 
 def load_image_network(name: str) -> bytes:
-    """The network as ONNX; see `meta4.models.image_network`.
+    """The network as ONNX; see `meta4.models.images.image_network`.
 
     Args:
         name: one of `IMAGE_MODELS`.

@@ -37,7 +37,7 @@ class Calibration(BaseModel):
     #: For each target, the share in [0, 1] at each depth; with prices, the mean over queries.
     shares: dict[str, tuple[float, ...]]
     #: For plan `learned`: the price up to which buckets are looked into, which differs from
-    #: share to share by query; see `meta4.models.probing.bucket_prices`.
+    #: share to share by query; see `meta4.models.probing.ranking.bucket_prices`.
     prices: dict[str, tuple[float, ...]] | None = None
     n_queries: int = Field(ge=1)
     #: Whether the index's own documents were the queries, or some that were given.
