@@ -123,8 +123,9 @@ class LearnedSpec(TrainedSpec, CellBucketsSpec):
     """Cells, and a network that tells how many of a query's neighbours are in each.
 
     A router over a partition as in Neural LSH (Dong et al., ICLR 2020) and BLISS (Gupta et al.,
-    KDD 2022); here it also says where to stop looking (`meta4.models.probing.ranking.bucket_prices`).
-    The documents' hash stays that of the cells, so that a server's pipeline can hash as well.
+    KDD 2022); here it also says where to stop looking
+    (`meta4.models.probing.ranking.bucket_prices`). The documents' hash stays that of the cells, so
+    that a server's pipeline can hash as well.
     """
 
     bucket_kind = "routed"

@@ -1,4 +1,4 @@
-"""The ONNX graph of a linear hash: what `meta4.models.graphs.grid` defines, as operators in float64.
+"""The ONNX graph of a linear hash: what `meta4.models.graphs.grid` defines, in float64 operators.
 
 Inputs and outputs (n is free):
     embedding        (n, dims)     float32

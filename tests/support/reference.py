@@ -15,7 +15,7 @@ def reference_bits(weights, x):
 
 
 def reference_buckets(weights, x):
-    """Bucket ids of one float32 vector, by the definitions in `models/grid.py` and SOAR."""
+    """Bucket ids of one float32 vector, by the definitions in `models/graphs/grid.py` and SOAR."""
     x = np.asarray(x, dtype=np.float64)
     length = np.sqrt((x * x).sum())
     rows = weights.bucket_rows.astype(np.float64)

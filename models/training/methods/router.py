@@ -31,7 +31,7 @@ _SHARPNESS = 20.0
 
 
 class RouterNetwork(nn.Module):
-    """See `meta4.models.network.Router`."""
+    """See `meta4.models.graphs.network.Router`."""
 
     def __init__(self, centroids: Tensor, counts: Tensor, widths: tuple[int, ...]) -> None:
         super().__init__()
