@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import ConflictError, NotFoundError
-from ..ingest.hashing import Hasher, HasherChain
+from ..ingest.hashers import Hasher, HasherChain
 from ..mappings.spec import FieldSpec
 from .engines.calls import Calls, Steps
 from .engines.engine import Engine

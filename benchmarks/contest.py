@@ -24,7 +24,7 @@ from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure import comparison
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
-from meta4.ingest.hashing import Hasher
+from meta4.ingest.hashers import Hasher
 from meta4.mappings.dialect import GraphSearch
 from meta4.models.artifact import checksum, fingerprint
 from meta4.models.probing.ranking import Plan

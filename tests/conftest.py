@@ -18,8 +18,8 @@ from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.model_store import ModelStore
 from meta4.demo import load_sample
-from meta4.ingest.hashing import DocumentHasher
-from meta4.ingest.shingling import TextHasher
+from meta4.ingest.hashers import DocumentHasher
+from meta4.ingest.text_hasher import TextHasher
 from meta4.models.specs import CellsSpec
 
 # Tests read tables; a process of xdist has a terminal's width from the one that started it.

@@ -11,7 +11,7 @@ from ...errors import EngineError, InputError
 from ...ingest.checkpoint import Checkpoint
 from ...ingest.dead_letters import DeadLetters, read_dead_letters
 from ...ingest.documents import Document, Refusal
-from ...ingest.hashing import Hasher
+from ...ingest.hashers import Hasher
 from ...ingest.sources import count_rows, read_documents
 from ..catalog import hasher_of, read_index
 from ..engines.engine import Engine

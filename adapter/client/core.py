@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import ClauseError, EmbeddingError, EngineError, InputError, NotFoundError
 from ...ingest.documents import Document
-from ...ingest.hashing import Hasher
+from ...ingest.hashers import Hasher
 from ..catalog import Catalog, HashedIndex, hasher_of
 from ..engines.calls import Calls, Steps, Work
 from ..engines.engine import Engine

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from ...errors import InputError
-from ...ingest.hashing import Hasher
+from ...ingest.hashers import Hasher
 from ...mappings.spec import FieldSpec, Hashing, Strategy
 from ...models.probing.ranking import Plan
 from ..engines.calls import Calls, Json, Steps

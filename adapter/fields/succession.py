@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...ingest.documents import Document
-from ...ingest.hashing import Hasher
+from ...ingest.hashers import Hasher
 from ...ingest.new_embeddings import NewEmbeddings
 from ..engines.calls import Json
 from ..engines.engine import Engine

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from ...ingest.bulk import MAX_BYTES, Action, give_id, to_action
 from ...ingest.documents import Document, Refusal
-from ...ingest.hashing import Hasher
+from ...ingest.hashers import Hasher
 from ...ingest.id_table import IdTable
 from ..engines.engine import Engine
 from ..engines.names import check_index

@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import ConflictError, EngineError
 from ...ingest.bulk import to_deletion
 from ...ingest.documents import Document
-from ...ingest.hashing import Hasher
+from ...ingest.hashers import Hasher
 from ...ingest.id_table import IdTable
 from ..engines.engine import Engine
 from ..engines.names import check_index

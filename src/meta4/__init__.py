@@ -14,7 +14,7 @@ from .adapter.engines.access import Access
 from .adapter.engines.node import EmbeddedNode
 from .errors import Meta4Error
 from .ingest.documents import Document
-from .ingest.hashing import DocumentHasher
+from .ingest.hashers import DocumentHasher
 from .mappings.spec import IndexSpec
 from .models.model import HashModel
 

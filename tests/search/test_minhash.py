@@ -14,7 +14,7 @@ from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import drop_index, list_indexes, show_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.errors import ClauseError, ConflictError, InputError, NotFoundError
-from meta4.ingest.shingling import TextHasher
+from meta4.ingest.text_hasher import TextHasher
 from meta4.models.kinds.minhash import (
     MOST_SHINGLES,
     MinHasher,

@@ -7,7 +7,7 @@ from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
-from meta4.ingest.hashing import DocumentHasher
+from meta4.ingest.hashers import DocumentHasher
 
 FIELD = "embedding"
 #: Documents of the shared index: enough that buckets pay.

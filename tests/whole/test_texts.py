@@ -20,7 +20,7 @@ from meta4.adapter.measure.evaluation import evaluate_index
 from meta4.adapter.move.copy import adopt_index, copy_index
 from meta4.adapter.move.rehash import make_alias, rehash_index, roll_back
 from meta4.errors import InputError
-from meta4.ingest.shingling import TextHasher
+from meta4.ingest.text_hasher import TextHasher
 from meta4.models.kinds.minhash import MinHashSpec, save_minhash
 
 pytestmark = pytest.mark.server

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from ....errors import ClauseError, InputError, NotFoundError
 from ....ingest.documents import value_at
-from ....ingest.shingling import TextHasher
+from ....ingest.text_hasher import TextHasher
 from ....mappings.fields import HashedField
 from ....mappings.spec import FieldSpec
 from ....mappings.texts import TextSpec, text_index_body

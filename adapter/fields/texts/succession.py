@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from ....errors import InputError
 from ....ingest.documents import Document, value_at
-from ....ingest.hashing import HashedBatch
+from ....ingest.hashers import HashedBatch
 from ....ingest.new_embeddings import NewEmbeddings
-from ....ingest.shingling import TextHasher
+from ....ingest.text_hasher import TextHasher
 from ....mappings.texts import TextSpec
 from ....models.kinds.minhash import MinHashSpec
 from ...engines.calls import Json

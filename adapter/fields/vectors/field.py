@@ -7,7 +7,7 @@ from typing import Self
 import orjson
 
 from ....errors import ConflictError
-from ....ingest.hashing import DocumentHasher
+from ....ingest.hashers import DocumentHasher
 from ....ingest.pipeline import check_pipeline_fits, pipeline_body
 from ....mappings.fields import HashedField
 from ....mappings.spec import FieldSpec, Hashing, IndexSpec, ModelRef

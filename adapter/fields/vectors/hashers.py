@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ....ingest.documents import Document, put_at, remove_at, value_at
-from ....ingest.hashing import DocumentHasher, HashedBatch
+from ....ingest.hashers import DocumentHasher, HashedBatch
 from ....ingest.new_embeddings import NewEmbeddings
 from ....mappings.spec import IndexSpec
 from ....models.model import HashModel

@@ -6,7 +6,7 @@ from ..errors import InputError
 from ..mappings.texts import TextSpec
 from ..models.kinds.minhash import MinHasher, as_longs
 from .documents import Document, Refusal, put_at, remove_at, value_at
-from .hashing import HashedBatch
+from .hashers import HashedBatch
 
 
 class TextHasher:
