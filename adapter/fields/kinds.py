@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...errors import NotFoundError
+from ...errors import InputError
 from ...mappings.spec import FieldSpec, entries_in, spec_of
 from ..engines.calls import Calls, Json
 from ..engines.engine import Engine
@@ -46,4 +46,4 @@ def new_field(engine: Engine, name: str | None, ref: Any, model: Any, options: O
             return kind.new(
                 engine, kind.default_name if name is None else name, ref, model, options
             )
-    raise NotFoundError(f"no kind of field is hashed by a {type(model).__name__}")
+    raise InputError(f"no kind of field is hashed by a {type(model).__name__}")

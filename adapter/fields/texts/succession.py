@@ -44,6 +44,8 @@ class TextSuccession(Succession):
 
     def copied_to(self, source: Engine, target: Engine, options: Json) -> "TextField":
         """See `Succession`."""
+        if options.get("hashing") == "server":
+            raise InputError("no server's pipeline makes shingles; leave --hashing server out")
         target.check_usable(scripts=True)
         spec = self._field.spec
         return self._field.new(target, spec.field, spec.minhash, spec.minhash, Options(**options))
