@@ -11,7 +11,7 @@ from ...errors import RefusedError
 from ...mappings.elasticsearch import ElasticsearchDialect
 from .access import Access
 from .calls import Call, Calls, Json, Steps, release, to_json
-from .engine import KEEP_ALIVE, TIMEOUT, Engine
+from .engine import CONNECTIONS, KEEP_ALIVE, TIMEOUT, Engine
 from .faults import foreign, hosts_of, redacted, refusal, unreachable, untrusted, whole
 
 _OLDEST = (8, 15)
@@ -118,7 +118,13 @@ def options_for(url: str, access: Access) -> dict[str, Any]:
         options = {name: value for name, value in options.items() if value is not None}
     hosts = hosts_of(url)
     retries = 2 * (len(hosts) - 1)
-    return {"hosts": hosts, "request_timeout": TIMEOUT, "max_retries": retries, **options}
+    return {
+        "hosts": hosts,
+        "request_timeout": TIMEOUT,
+        "connections_per_node": CONNECTIONS,
+        "max_retries": retries,
+        **options,
+    }
 
 
 def message(body: Any) -> tuple[dict[str, str], bytes | None]:

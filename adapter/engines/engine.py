@@ -15,6 +15,9 @@ Json = dict[str, Any]
 T = TypeVar("T")
 #: Seconds.
 TIMEOUT = 120
+#: Kept open to each node, for as many requests at once. The clients' own numbers (1 and 10) let
+#: threads connect anew for each request, and asynchronous requests wait out of their order.
+CONNECTIONS = 64
 #: For how long a server keeps a scroll or a point in time that is not asked for.
 KEEP_ALIVE = "5m"
 

@@ -12,7 +12,7 @@ from ...errors import RefusedError
 from ...mappings.opensearch import OpenSearchDialect
 from .access import Access
 from .calls import Call, Calls, Json, Steps, release, to_json
-from .engine import KEEP_ALIVE, TIMEOUT, Engine
+from .engine import CONNECTIONS, KEEP_ALIVE, TIMEOUT, Engine
 from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, untrusted, whole
 
 _KNN_PLUGIN = "opensearch-knn"
@@ -109,6 +109,7 @@ def options_for(url: str, access: Access) -> dict[str, Any]:
     return {
         "hosts": hosts,
         "timeout": TIMEOUT,
+        "pool_maxsize": CONNECTIONS,
         "serializer": _FastJson(),
         "max_retries": 2 * (len(hosts) - 1),
         "http_compress": False,
