@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputError
 from ..catalog import read_field
 from ..client.meta4 import Meta4
 from ..fields.field import Field
@@ -84,6 +85,8 @@ def evaluate_index(
     promise = hashed.promise
     judge = promise.judge(k, recall)
     questions = promise.questions(engine, index, n_queries, seed, given)
+    if not questions:
+        raise InputError(f"nothing to ask index {index!r} with: no query has a {hashed.value_name}")
     kept = [query for query in ({"exists": {"field": hashed.scored}}, within) if query]
     total = engine.count(index, {"bool": {"filter": kept}})
     shares: list[float] = []
