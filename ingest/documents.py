@@ -1,7 +1,10 @@
 """A document on its way in, and one that was refused."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from ..errors import InputError
 
 
 @dataclass
@@ -56,6 +59,27 @@ class Refusal:
     def of(cls, document: Document, reason: str) -> "Refusal":
         """The refusal of a document."""
         return cls(document.id, document.origin, reason, document.source)
+
+
+def checked(documents: Any) -> Iterator[Document]:
+    """The same documents.
+
+    Raises:
+        InputError: they are none, at once; or one of them is something else, when it comes.
+    """
+    if isinstance(documents, str | bytes | Mapping) or not isinstance(documents, Iterable):
+        raise InputError(f"documents: expected several, got {type(documents).__name__}")
+
+    def each() -> Iterator[Document]:
+        for i, document in enumerate(documents):
+            if not isinstance(document, Document):
+                raise InputError(
+                    f"documents: expected meta4.Document(id, source), got "
+                    f"{type(document).__name__} at {i}"
+                )
+            yield document
+
+    return each()
 
 
 def value_at(source: dict[str, Any], path: str) -> Any:

@@ -131,8 +131,8 @@ def spec_of(field: str, entry: dict[str, Any], kinds: Mapping[str, type[S]], ind
         ConflictError: it was written by a version this one cannot read.
     """
     rest = dict(entry)
-    kind: str | None = rest.pop("kind", None) or _kind_before(rest, kinds)
-    if kind is None or kind not in kinds:
+    kind: Any = rest.pop("kind", None) or _kind_before(rest, kinds)
+    if not isinstance(kind, str) or kind not in kinds:
         raise _foreign(index, f"kind {kind!r}")
     return parsed(kinds[kind], {"field": field, **rest}, index)
 

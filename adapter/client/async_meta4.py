@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
+from ...errors import InputError, Meta4Error
 from ...ingest.documents import Document
 from ..engines.access import Access
 from ..engines.asynchronous.engine import AsyncEngine
@@ -39,26 +40,37 @@ class AsyncMeta4:
         fresh_for: float = FRESH_FOR,
     ) -> None:
         self._fresh_for = fresh_for
-        self._connecting = asyncio.Lock()
         self._url = client if isinstance(client, str) else None
         self._access = access
-        self._engine: AsyncEngine | None = None
-        if not isinstance(client, str):
-            self._use(async_engine_of(client))
-
-    def _use(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._core = Core(engine.calls, self._fresh_for)
+        self._engine = None if isinstance(client, str) else async_engine_of(client)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def _connected(self) -> tuple[AsyncEngine, Core]:
-        """The engine, and what is asked of it; a URL is asked once which one it is."""
-        if self._engine is None:
-            async with self._connecting:
-                if self._engine is None:
-                    assert self._url is not None
-                    self._use(await connect_async(self._url, self._access))
+        """The engine, and what is asked of it; a URL is asked once which one it is.
+
+        Connections belong to the event loop that they were made in: in another one a URL is
+        connected to anew.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._url is None and self._loop is not None:
+                raise InputError(
+                    "the given client was used in another event loop; make another client, and "
+                    "another AsyncMeta4, in this one"
+                )
+            self._loop, self._connecting = loop, loop.create_task(self._connect())
+        try:
+            return await asyncio.shield(self._connecting)
+        except Meta4Error:
+            if self._url is not None:
+                self._loop = None  # whoever comes next asks again
+            raise
+
+    async def _connect(self) -> tuple[AsyncEngine, Core]:
+        if self._url is not None:
+            self._engine = await connect_async(self._url, self._access)
         assert self._engine is not None
-        return self._engine, self._core
+        return self._engine, Core(self._engine.calls, self._fresh_for)
 
     async def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """See `Meta4.search`."""
@@ -88,7 +100,8 @@ class AsyncMeta4:
     async def close(self) -> None:
         """Close the connections; those of a client that was given stay open."""
         if self._url is not None and self._engine is not None:
-            await self._engine.close()
+            engine, self._engine, self._loop = self._engine, None, None
+            await engine.close()
 
     async def __aenter__(self) -> Self:
         return self

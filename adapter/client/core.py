@@ -6,8 +6,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...errors import ClauseError, EmbeddingError, EngineError, InputError, NotFoundError
-from ...ingest.documents import Document
+from ...errors import (
+    ClauseError,
+    EmbeddingError,
+    EngineError,
+    InputError,
+    Meta4Error,
+    NotFoundError,
+)
+from ...ingest.documents import Document, checked
 from ...ingest.hashers import Hasher
 from ..catalog import Catalog, HashedIndex, hasher_of
 from ..engines.calls import Calls, Steps, Work
@@ -19,6 +26,8 @@ from ..search.clauses import Site, contains_clause, find_sites, number_in
 from ..search.rewriter import AGGREGATIONS, PlannedClause, is_sole_scorer, rewrite_body
 
 Body = dict[str, Any]
+#: Moves of an alias that one request follows.
+_TRIES = 3
 
 
 class _MovedError(EngineError):
@@ -34,6 +43,8 @@ class Core:
     """
 
     def __init__(self, calls: Calls, fresh_for: float) -> None:
+        if isinstance(fresh_for, bool) or not isinstance(fresh_for, int | float):
+            raise InputError(f"fresh_for: expected seconds, got {fresh_for!r}")
         self._calls = calls
         self.catalog = Catalog(calls, fresh_for=fresh_for)
 
@@ -44,27 +55,28 @@ class Core:
     def _searched(self, index: str, body: Mapping[str, Any], sites: Sequence[Site]) -> Steps[Body]:
         if not sites:
             return (yield from self._calls.search(index, dict(body)))
-        try:
-            return (yield from self._search(index, body, sites))
-        except _MovedError:
-            self.catalog.forget(index)
-        except (EngineError, NotFoundError, EmbeddingError):
-            # An alias may have been moved to an index of other dimensions, say.
-            if not (yield from self.catalog.has_moved(index)):
-                raise
+        for _ in range(_TRIES):
+            try:
+                return (yield from self._search(index, body, sites))
+            except _MovedError:
+                self.catalog.forget(index)
+            except (EngineError, NotFoundError, EmbeddingError):
+                # An alias may have been moved to an index of other dimensions, say.
+                if not (yield from self.catalog.has_moved(index)):
+                    raise
         return (yield from self._search(index, body, sites))
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Body]]:
         """Several searches side by side, whose requests share their round trips."""
-        found = [_sites(index, body) for body in bodies]
-        if any(found):  # what all of them need is read once
+        found = [_sites_or_error(index, body) for body in _listed(bodies, "bodies")]
+        named = {site.field for sites in found if isinstance(sites, tuple) for site in sites[1]}
+        if named:  # what all of them need is read once
             known = yield from self.catalog.get(index)
-            for name in {_hashed(known, site) for sites in found for site in sites}:
+            for name in named & set(known.fields):
                 yield from known.fields[name].get_ready(index)
-        runs = [
-            self._searched(index, body, sites) for body, sites in zip(bodies, found, strict=True)
-        ]
-        return all_well((yield from joined(self._calls.url, runs)))
+        runs = [self._searched(index, *one) for one in found if isinstance(one, tuple)]
+        answers = iter((yield from joined(self._calls.url, runs)))
+        return all_well([next(answers) if isinstance(one, tuple) else one for one in found])
 
     def rewrite(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
         """The body that `search` would send."""
@@ -89,49 +101,54 @@ class Core:
         sites = _sites(index, body)
         if not sites:
             return dict(body), []
-        return (yield from self._plan(index, body, sites, exact=exact))
+        known = yield from self.catalog.get(index)
+        return (yield from self._plan(known, body, sites, exact=exact))
 
     def _plan(
-        self, index: str, body: Mapping[str, Any], sites: Sequence[Site], *, exact: bool = False
+        self,
+        known: HashedIndex,
+        body: Mapping[str, Any],
+        sites: Sequence[Site],
+        *,
+        exact: bool = False,
     ) -> Steps[tuple[Body, list[PlannedClause]]]:
-        known = yield from self.catalog.get(index)
         asked: dict[str, list[int]] = {}
         for i, site in enumerate(sites):
             asked.setdefault(_hashed(known, site), []).append(i)
         planned: dict[int, PlannedClause] = {}
         for name, rows in asked.items():
             own = [sites[i] for i in rows]
-            plans = yield from known.fields[name].plan(index, own, exact=exact)
+            plans = yield from known.fields[name].plan(known.name, own, exact=exact)
             planned |= zip(rows, plans, strict=True)
         in_order = [planned[i] for i in range(len(sites))]
         return rewrite_body(body, in_order), in_order
 
     def _search(self, index: str, body: Mapping[str, Any], sites: Sequence[Site]) -> Steps[Body]:
-        rewritten, planned = yield from self._plan(index, body, sites)
+        known = yield from self.catalog.get(index)
+        rewritten, planned = yield from self._plan(known, body, sites)
         if AGGREGATIONS & set(body) and is_sole_scorer(body["query"], planned):
-            return (yield from self._search_aggregated(index, body, sites, rewritten, planned[0]))
-        answer = yield from self._ask(index, rewritten)
+            return (yield from self._search_aggregated(known, body, sites, rewritten, planned[0]))
+        answer = yield from self._ask(known, rewritten)
         if _may_widen(planned) and _is_short(answer, rewritten):
-            yield from self._check_unmoved(index)
-            rewritten, _ = yield from self._plan(index, body, sites, exact=True)
-            answer = yield from self._ask(index, rewritten)
+            yield from self._check_unmoved(known)
+            rewritten, _ = yield from self._plan(known, body, sites, exact=True)
+            answer = yield from self._ask(known, rewritten)
         return _without_our_sort(answer, body)
 
-    def _ask(self, index: str, rewritten: Body) -> Steps[Body]:
+    def _ask(self, known: HashedIndex, rewritten: Body) -> Steps[Body]:
         """Send it, and see that the answer is of the index that it was planned for."""
-        answer = yield from self._calls.search(index, rewritten)
-        concrete = (yield from self.catalog.get(index)).concrete
-        if any(hit["_index"] not in concrete for hit in answer["hits"]["hits"]):
-            raise _MovedError(f"{index!r} has been moved; ask again")
+        answer = yield from self._calls.search(known.name, rewritten)
+        if any(hit["_index"] not in known.concrete for hit in answer["hits"]["hits"]):
+            raise _moved(known)
         return answer
 
-    def _check_unmoved(self, index: str) -> Steps[None]:
-        if (yield from self.catalog.has_moved(index)):
-            raise _MovedError(f"{index!r} has been moved; ask again")
+    def _check_unmoved(self, known: HashedIndex) -> Steps[None]:
+        if (yield from self.catalog.has_moved(known.name)):
+            raise _moved(known)
 
     def _search_aggregated(
         self,
-        index: str,
+        known: HashedIndex,
         body: Mapping[str, Any],
         sites: Sequence[Site],
         rewritten: Body,
@@ -146,17 +163,17 @@ class Core:
 
         def nearest() -> Steps[list[Body]]:
             only_scores: Body = {"query": rewritten["query"], "size": k, "_source": False}
-            hits: list[Body] = (yield from self._ask(index, only_scores))["hits"]["hits"]
+            hits: list[Body] = (yield from self._ask(known, only_scores))["hits"]["hits"]
             return hits
 
         hits = yield from nearest()
         if one.may_widen and len(hits) < k:
-            yield from self._check_unmoved(index)
-            rewritten, _ = yield from self._plan(index, body, sites, exact=True)
+            yield from self._check_unmoved(known)
+            rewritten, _ = yield from self._plan(known, body, sites, exact=True)
             hits = yield from nearest()
         kth_score = float(hits[-1]["_score"]) if hits else 0.0
         rewritten["min_score"] = max(kth_score, number_in(body, "min_score", 0.0))
-        return _without_our_sort((yield from self._calls.search(index, rewritten)), body)
+        return _without_our_sort((yield from self._ask(known, rewritten)), body)
 
     def hasher(self, index: str) -> Steps[Hasher]:
         """What hashes documents for an index; who writes may not be allowed to search."""
@@ -165,9 +182,10 @@ class Core:
     def load(self, index: str, documents: Iterable[Document]) -> Steps[LoadReport]:
         """Hash documents and index them in bulk."""
         hasher = yield from self.hasher(index)
+        stream = checked(documents)
 
         def work(engine: Engine) -> LoadReport:
-            return load_documents(engine, index, documents, hasher)
+            return load_documents(engine, index, stream, hasher)
 
         report: LoadReport = yield Work(work)
         return report
@@ -185,6 +203,29 @@ def _sites(index: str, body: Mapping[str, Any]) -> list[Site]:
         raise InputError(f"body: expected a search body, a dict, got {type(body).__name__}")
     query = body.get("query")
     return find_sites(query) if contains_clause(query) else []
+
+
+def _sites_or_error(index: str, body: Any) -> tuple[Mapping[str, Any], list[Site]] | Meta4Error:
+    """A body with its clauses, or why it cannot be read."""
+    try:
+        return body, _sites(index, body)
+    except Meta4Error as error:
+        return error
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    """What was given, if it is several things.
+
+    Raises:
+        InputError: one thing, or none.
+    """
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InputError(f"{name}: expected several, got {type(values).__name__}")
+    return list(values)
+
+
+def _moved(known: HashedIndex) -> _MovedError:
+    return _MovedError(f"{known.name!r} has been moved; ask again")
 
 
 def _hashed(known: HashedIndex, site: Site) -> str:

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from ...errors import EmbeddingError
-from ...ingest.documents import Document
+from ...ingest.documents import Document, checked
 from ..engines.access import Access
 from ..engines.connection import Client, connect, engine_of
 from ..engines.engine import Engine
@@ -107,7 +107,7 @@ class Meta4:
             EmbeddingError: a document whose vector cannot be hashed.
         """
         hasher = self.engine.run(self.core.hasher(index))
-        stream = iter(documents)
+        stream = checked(documents)
         while batch := list(islice(stream, _BATCH)):
             hashed = hasher.hash(batch)
             if hashed.refusals:

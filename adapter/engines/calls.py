@@ -16,7 +16,7 @@ import orjson
 
 from ...errors import EngineError, InputError, RefusedError
 from ...mappings.dialect import Dialect
-from .faults import refusal
+from .faults import foreign, refusal
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -101,7 +101,10 @@ class Calls(ABC):
             NotFoundError: a name without wildcards that is no index.
         """
         answer = yield Call("GET", f"/{pattern}/_mapping")
-        return {name: entry["mappings"] for name, entry in answer.items()}
+        try:
+            return {name: entry["mappings"] for name, entry in answer.items()}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise foreign(self.url) from error
 
     def search(self, index: str, body: Json, params: Json | None = None) -> Steps[Json]:
         """One `_search`; an answer without one of the shards is an error."""

@@ -1,8 +1,10 @@
 """Which engine a server is, asked of the server itself."""
 
 import asyncio
+import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 from opensearchpy import OpenSearch
 
@@ -10,7 +12,7 @@ from ...errors import InputError, MissingExtraError, NotFoundError, RefusedError
 from .access import Access
 from .asynchronous.engine import AsyncEngine
 from .engine import Engine
-from .faults import foreign
+from .faults import foreign, hosts_of, redacted
 from .opensearch import OpenSearchEngine
 
 if TYPE_CHECKING:
@@ -33,10 +35,14 @@ def connect(url: str, access: Access | None = None) -> Engine:
         access: who we are and whom we trust; nobody, and the system's certificates by default.
 
     Raises:
+        InputError: no URL of a server.
         UnreachableError: nothing answers there.
         RefusedError: what answers is neither OpenSearch nor Elasticsearch, or does not let us
             ask.
     """
+    check_url(url)
+    if not isinstance(access, Access | None):
+        raise InputError(f"access: expected a meta4.Access, got a {type(access).__name__}")
     access = (access or Access()).for_url(url)
     # opensearch-py takes an answer from any server; elasticsearch-py only from its own.
     first = OpenSearchEngine.at(url, access)
@@ -88,10 +94,10 @@ async def connect_async(url: str, access: Access | None = None) -> AsyncEngine:
         MissingExtraError: the package that such clients are built on is not installed.
     """
     _check_async()
-    access = (access or Access()).for_url(url)
     # Asked once, by the client that waits.
     found = await asyncio.to_thread(connect, url, access)
     found.close()
+    access = (access or Access()).for_url(url)
     if isinstance(found, OpenSearchEngine):
         from .asynchronous.opensearch import AsyncOpenSearchEngine
 
@@ -119,6 +125,28 @@ def async_engine_of(client: object) -> AsyncEngine:
         f"expected a URL, an opensearchpy.AsyncOpenSearch or an elasticsearch.AsyncElasticsearch, "
         f"got {_named(client)}; synchronous clients go to Meta4"
     )
+
+
+def check_url(url: str) -> None:
+    """Refuse what can be no server's address, before anything is sent.
+
+    Raises:
+        InputError: it cannot.
+    """
+    hosts = hosts_of(url)
+    for host in hosts:
+        try:
+            parts = urlsplit(host)
+            fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+            fine = fine and parts.port != 0 and not re.search(r"\s", host)
+        except ValueError:  # a port out of range, half a bracket
+            fine = False
+        if not fine:
+            break
+    else:
+        if hosts:
+            return
+    raise InputError(f"{redacted(url)!r} is no server's address; expected http://host:port")
 
 
 def _check_async() -> None:

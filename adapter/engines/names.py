@@ -20,6 +20,8 @@ def check_type(name: object) -> None:
         several = isinstance(name, list | tuple | set)
         way = "; join several with commas, or give them an alias" if several else ""
         raise InputError(f"index: expected one name, got {type(name).__name__} {name!r}{way}")
+    if not name.isprintable():  # halves of letters among them
+        raise InputError(f"index {name!r}: expected letters that can be printed")
 
 
 def check_index(name: str, *, pattern: bool = False) -> str:

@@ -32,12 +32,13 @@ class Options:
     Attributes:
         strategy: how the rerank runs.
         plan: order of the buckets; None is the best that the model has.
-        hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes.
+        hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes; None
+            is the server where it can.
     """
 
     strategy: Strategy = "native"
     plan: Plan | None = None
-    hashing: Hashing = "server"
+    hashing: Hashing | None = None
 
 
 @dataclass(frozen=True)
@@ -197,10 +198,18 @@ class Field(ABC):
             InputError: it does.
         """
         if not isinstance(model, self.model_type):
-            raise InputError(
-                f"field {self.spec.field!r} has {self.value_name}s, and {ref} hashes something "
-                f"else; train a model on such {self.value_name}s"
-            )
+            raise self.wrong_model(ref)
+
+    def wrong_model(self, ref: Any) -> InputError:
+        """For a model that hashes another kind of field."""
+        return InputError(
+            f"field {self.spec.field!r} has {self.value_name}s, and {ref} hashes something else; "
+            f"train a model on such {self.value_name}s"
+        )
+
+    @abstractmethod
+    def fault(self, value: Any) -> str | None:
+        """Why a document's value cannot be hashed, in words; None where it can."""
 
     @abstractmethod
     def options(self) -> Options:

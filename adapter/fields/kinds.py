@@ -39,6 +39,18 @@ def kind_taking(reference: str) -> type[Field]:
     return next(kind for kind in _KINDS if kind.takes(reference))
 
 
+def model_for(engine: Engine, field: Field, reference: str) -> tuple[Any, Any]:
+    """A model for a field that there is: what it is referred to by, and the model itself.
+
+    Raises:
+        InputError: it hashes another kind of field; nothing was stored then.
+    """
+    kind = kind_taking(reference)
+    if not isinstance(field, kind):
+        raise field.wrong_model(reference)
+    return kind.resolve(engine, reference)
+
+
 def new_field(engine: Engine, name: str | None, ref: Any, model: Any, options: Options) -> Field:
     """A field that is to be made; see `Field.new`."""
     for kind in _KINDS:

@@ -29,6 +29,8 @@ class Shelf:
     def __init__(self, fresh_for: float = FRESH_FOR) -> None:
         self._fresh_for = fresh_for
         self._kept: OrderedDict[Key, tuple[float, Any]] = OrderedDict()
+        #: By index, how often it was forgotten.
+        self._eras: dict[str, int] = {}
         self._lock = Lock()
 
     def take(self, key: Key, read: Callable[[], Steps[T]], *, forever: bool = False) -> Steps[T]:
@@ -50,22 +52,28 @@ class Shelf:
                 return value  # type: ignore[no-any-return]
             if read_at != -inf:
                 self._kept[key] = (now, value)
+            era = self._eras.get(key[1], 0)
         try:
             value = yield from read()
         except BaseException:
             with self._lock:
                 self._kept.pop(key, None)
             raise
-        self.put(key, value, now)
+        with self._lock:  # what was forgotten meanwhile is read anew by who comes next
+            if era == self._eras.get(key[1], 0):
+                self._put(key, value, now)
         return value
 
-    def put(self, key: Key, value: Any, read_at: float | None = None) -> None:
-        """Keep a value as of a time; as of now by default."""
+    def put(self, key: Key, value: Any) -> None:
+        """Keep a value as of now."""
         with self._lock:
-            self._kept[key] = (time.monotonic() if read_at is None else read_at, value)
-            self._kept.move_to_end(key)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._put(key, value, time.monotonic())
+
+    def _put(self, key: Key, value: Any, read_at: float) -> None:
+        self._kept[key] = (read_at, value)
+        self._kept.move_to_end(key)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
 
     def peek(self, key: Key) -> Any:
         """A value however old; None where there is none."""
@@ -75,5 +83,6 @@ class Shelf:
     def forget(self, index: str) -> None:
         """Let go all that is of an index."""
         with self._lock:
+            self._eras[index] = self._eras.get(index, 0) + 1
             for key in [key for key in self._kept if key[1] == index]:
                 del self._kept[key]

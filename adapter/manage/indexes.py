@@ -76,7 +76,7 @@ def create_index(
     field: str | None = None,
     strategy: Strategy = "native",
     plan: Plan | None = None,
-    hashing: Hashing = "server",
+    hashing: Hashing | None = None,
     shards: int = 1,
     replicas: int = 0,
 ) -> FieldSpec:
@@ -92,7 +92,8 @@ def create_index(
         field: the hashed field; may be dotted. None is what its kind is usually called.
         strategy: how the rerank runs.
         plan: order of the buckets; None is the best that the model has.
-        hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes.
+        hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes; None
+            is the server where it can.
         shards: primary shards.
         replicas: copies of each.
 
@@ -152,7 +153,7 @@ def list_indexes(engine: Engine) -> list[Json]:
     """One entry for every hashed field: the index's name, its spec and number of documents."""
     entries: list[Json] = []
     for name, mapping in sorted(engine.mappings("*").items()):
-        if ROOT in mapping.get("_meta", {}):
+        if mapping.get("_meta", {}).get(ROOT) is not None:
             documents = engine.count(name)
             fields = fields_in(mapping, name, engine.calls, Shelf())
             entries += [

@@ -16,6 +16,7 @@ from ...mappings.fields import ROOT
 from ..catalog import read_field
 from ..engines.place import Place, settings_of
 from ..fields.field import Field
+from ..fields.queries import sample_documents
 from ..load.loader import LoadReport, load_documents
 from ..manage.indexes import make_index, others_of
 from .changes import count_after, pages_after
@@ -25,6 +26,8 @@ Json = dict[str, Any]
 _PROGRESS = "meta4_copy"
 #: Seconds between two notes of how far it is.
 _NOTED_EVERY = 10.0
+#: Documents that are looked at before a field is taken for what it is said to be.
+_TRIED = 20
 #: Documents that are compared with their copies in the end.
 _COMPARED = 200
 
@@ -121,6 +124,13 @@ def adopt_index(
             f"{field.value_name}s with --field"
         )
     _check_free(source, target)
+    drawn = sample_documents(source.engine, source.index, field.spec.field, _TRIED, 0)
+    faults = [field.fault(value) for _, value in drawn]
+    if all(faults):  # one that is spoiled is refused by itself
+        raise InputError(
+            f"{source}: document {drawn[0][0]!r}: {field.spec.field}: {faults[0]}; name another "
+            f"field, or a model of its kind"
+        )
     return _fill(source, target, field, None, shards, replicas, advance)
 
 

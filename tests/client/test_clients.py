@@ -10,9 +10,21 @@ from support.searches import every_saving_counts
 from support.words import FIELD, N_SHARED, word_documents
 
 from meta4 import AsyncMeta4, Document, Meta4
+from meta4.adapter.client import async_meta4
+from meta4.adapter.client.core import Core
+from meta4.adapter.engines.calls import Pause
+from meta4.adapter.engines.connection import connect_async
+from meta4.adapter.fields.shelf import Shelf
 from meta4.adapter.fields.vectors import field as vector_field
 from meta4.adapter.load.loader import load_documents
-from meta4.errors import ClauseError, EmbeddingError, InputError, NotFoundError, RefusedError
+from meta4.errors import (
+    ClauseError,
+    EmbeddingError,
+    InputError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 from meta4.models.probing.ranking import Probes
 
 pytestmark = pytest.mark.server
@@ -225,6 +237,105 @@ def test_what_cannot_be_asked(client, words):
     for wrong in (None, [], "{}"):
         with pytest.raises(InputError, match="expected a search body"):
             client.search(index=words.index, body=wrong)
+
+
+def test_what_is_no_body_and_no_document_is_refused(client, words):
+    good = similar(5, id="berlin")
+    for wrong in (None, 5, "ab", good):
+        with pytest.raises(InputError, match="bodies: expected several"):
+            client.msearch(index=words.index, bodies=wrong)
+        with pytest.raises(InputError, match="documents: expected several"):
+            client.load(index=words.index, documents=wrong)
+    with pytest.raises(InputError, match=r"expected meta4\.Document\(id, source\), got dict at 0"):
+        client.load(index=words.index, documents=[{"embedding": [1.0]}])
+    for name in ("a\ud800b", "a\nb"):
+        with pytest.raises(InputError, match="that can be printed"):
+            client.msearch(index=name, bodies=[{"size": 1}] * 2)
+    assert len(client.msearch(index=words.index, bodies=iter([good, good]))) == 2
+
+
+@pytest.mark.parametrize("kind", [Meta4, AsyncMeta4])
+def test_what_is_no_address_is_refused(kind):
+    async def ask(url):
+        await AsyncMeta4(url).search(index="a", body={})
+
+    for url in ("http://", "not a url", "http://a b", "http://127.0.0.1:99999", "http://[::1", ""):
+        with pytest.raises(InputError, match="is no server's address"):
+            asyncio.run(ask(url)) if kind is AsyncMeta4 else kind(url)
+    with pytest.raises(InputError, match="expected seconds"):
+        Core(None, "x")
+
+
+def test_msearch_raises_the_first_error_in_order(client, words):
+    bodies = [similar(5, id="no-such-word"), {"query": {"meta4_analogy": 3}}]
+    with pytest.raises(NotFoundError, match="no-such-word"):
+        client.msearch(index=words.index, bodies=bodies)
+    with pytest.raises(ClauseError, match="one field"):
+        client.msearch(index=words.index, bodies=bodies[::-1])
+
+
+def test_one_asynchronous_client_in_several_loops(engine, words):
+    body = similar(5, id="berlin")
+    expected = ids(words.meta4.search(index=words.index, body=body))
+    meta4 = AsyncMeta4(engine.url)
+
+    async def ask_and_close():
+        found = ids(await meta4.search(index=words.index, body=body))
+        await meta4.close()
+        await meta4.close()
+        return found
+
+    assert [asyncio.run(ask_and_close()) for _ in range(2)] == [expected, expected]
+
+    async def make():
+        return own_client(engine, asynchronous=True)
+
+    own = asyncio.run(make())
+    given = AsyncMeta4(own)
+
+    async def ask():
+        await given.search(index=words.index, body=body)
+        await own.close()
+
+    asyncio.run(ask())
+    with pytest.raises(InputError, match="used in another event loop"):
+        asyncio.run(ask())
+
+
+def test_a_server_that_is_away_is_asked_again(engine, words, monkeypatch):
+    tries = []
+
+    async def away(url, access):
+        tries.append(url)
+        if len(tries) == 1:
+            raise UnreachableError("away")
+        return await connect_async(url, access)
+
+    monkeypatch.setattr(async_meta4, "connect_async", away)
+
+    async def ask():
+        async with AsyncMeta4(engine.url) as meta4:
+            with pytest.raises(UnreachableError):
+                await meta4.search(index=words.index, body=similar(5, id="berlin"))
+            return ids(await meta4.search(index=words.index, body=similar(5, id="berlin")))
+
+    assert len(asyncio.run(ask())) == 5
+
+
+def test_what_was_forgotten_while_it_was_read_is_not_kept():
+    """Else a request that was told of a move would plan with what was before it."""
+    shelf, key = Shelf(), ("index", "a", None)
+
+    def read(value):
+        yield Pause(0.0)
+        return value
+
+    slow = shelf.take(key, lambda: read("before"))
+    next(slow)
+    shelf.forget("a")
+    with pytest.raises(StopIteration) as ended:
+        slow.send(None)
+    assert (ended.value.value, shelf.peek(key)) == ("before", None)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -116,6 +116,13 @@ def test_a_copy_on_the_other_engine_keeps_hashes(node, engine, nodes, text_index
         assert ids(target.engine, target.index, id=row) == ids(engine, text_index, id=row)
     with pytest.raises(InputError, match="leave --strategy and --plan out"):
         copy_index(source, Place(target.engine, "other"), {"plan": "centroid"})
+    with pytest.raises(InputError, match="leave --hashing server out"):
+        copy_index(source, Place(target.engine, "other"), {"hashing": "server"})
+    changed = {"doc": {"body": {"text": texts[9]}}}
+    engine.request("POST", f"/{text_index}/_update/1", changed)  # its hash is another text's
+    engine.refresh(text_index)
+    assert copy_index(source, target).n_hashed == 1
+    assert heal_index(target.engine, target.index, dry_run=True) == 0
     target.engine.delete_index(target.index)
     target.engine.close()
 
@@ -127,6 +134,10 @@ def test_any_index_of_texts_becomes_a_hashed_one(engine, index_name, texts):
     load_documents(engine, plain, text_documents(texts), None)
     engine.refresh(plain)
     field = new_field(engine, TEXTS.field, SPEC, SPEC, Options(hashing="client"))
+    other = new_field(engine, "third", SPEC, SPEC, Options())
+    with pytest.raises(InputError, match="expected a text, got int; name another field"):
+        adopt_index(Place(engine, plain), Place(engine, hashed), other)
+    assert not engine.index_exists(hashed)
     report = adopt_index(Place(engine, plain), Place(engine, hashed), field)
     assert (report.is_whole, report.n_hashed) == (True, len(texts))
     assert ids(engine, hashed, text=texts[4])[0] == "4"

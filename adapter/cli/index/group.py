@@ -53,9 +53,7 @@ def index_group() -> None:
 @click.option(
     "--hashing",
     type=click.Choice(get_args(Hashing)),
-    default="server",
-    show_default=True,
-    help="Who hashes documents.",
+    help="Who hashes documents. Default: server, of vectors.",
 )
 @click.option("--shards", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
@@ -67,7 +65,7 @@ def create_command(
     field: str | None,
     strategy: Strategy,
     plan: Plan | None,
-    hashing: Hashing,
+    hashing: Hashing | None,
     shards: int,
     replicas: int,
     url: str | None,

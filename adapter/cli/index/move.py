@@ -8,7 +8,7 @@ import click
 
 from ....ingest.new_embeddings import NewEmbeddings
 from ...catalog import read_field
-from ...fields.kinds import kind_taking
+from ...fields.kinds import model_for
 from ...move import rehash as rehashing
 from ...move.rehash import RehashReport
 from ..common import counting, engine_at, json_option, notes, print_json, url_option
@@ -62,7 +62,7 @@ def rehash_command(
     """
     engine = engine_at(url)
     before = read_field(engine, alias)
-    ref, model = kind_taking(reference).resolve(engine, reference)
+    ref, model = model_for(engine, before, reference)
     embeddings = None
     if vectors is not None:
         embeddings = NewEmbeddings(vectors, before.spec.field, ids)

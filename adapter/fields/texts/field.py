@@ -124,6 +124,10 @@ class TextField(Field):
         yield from ()
         return TextHasher(self.spec)
 
+    def fault(self, value: Any) -> str | None:
+        """See `Field`."""
+        return None if isinstance(value, str) else f"expected a text, got {type(value).__name__}"
+
     @classmethod
     def takes(cls, reference: str) -> bool:
         """See `Field`."""
@@ -146,6 +150,8 @@ class TextField(Field):
         cls, engine: Engine, name: str, ref: MinHashSpec, model: MinHashSpec, options: Options
     ) -> Self:
         """See `Field`."""
+        if options.hashing == "server":
+            raise InputError("no server's pipeline makes shingles; leave --hashing server out")
         if options.plan is not None or options.strategy != "native":
             raise InputError(
                 "an index of texts is reranked by Jaccard similarity, and its buckets have no "
@@ -199,12 +205,12 @@ class TextField(Field):
         while batch := list(islice(hits, _COMPARED)):
             for hit in batch:
                 text = value_at(hit["_source"], self.spec.field)
-                stored = value_at(hit["_source"], self.spec.fields.root) or {}
+                stored = value_at(hit["_source"], self.spec.fields.root)
                 if isinstance(text, str) and not self._is_hash_of(stored, text, hasher):
                     yield hit
 
-    def _is_hash_of(self, stored: Json, text: str, hasher: MinHasher) -> bool:
-        if stored.get("model") != self.mark:
+    def _is_hash_of(self, stored: Any, text: str, hasher: MinHasher) -> bool:
+        if not isinstance(stored, dict) or stored.get("model") != self.mark:
             return False
         try:
             shingles = hasher.shingles(text)

@@ -44,8 +44,6 @@ class TextSuccession(Succession):
 
     def copied_to(self, source: Engine, target: Engine, options: Json) -> "TextField":
         """See `Succession`."""
-        if options.get("hashing") == "server":
-            raise InputError("no server's pipeline makes shingles; leave --hashing server out")
         target.check_usable(scripts=True)
         spec = self._field.spec
         return self._field.new(target, spec.field, spec.minhash, spec.minhash, Options(**options))
@@ -69,18 +67,20 @@ class Unchanged:
 
 
 class KeptShingles(TextHasher):
-    """Counts the texts that another spec had hashed, or none."""
+    """Counts the texts whose hash was another, or none."""
 
     def __init__(self, spec: TextSpec) -> None:
         super().__init__(spec)
-        self._root, self._mark = spec.fields.root, str(spec.minhash)
+        self._root = spec.fields.root
         self.n_hashed = 0
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
-        """See `TextHasher.hash`."""
+        """See `TextHasher.hash`. All are hashed: nothing else tells whether a hash is right."""
         whole = list(documents)
-        marks = [(value_at(one.source, self._root) or {}).get("model") for one in whole]
-        kept = [one for one, mark in zip(whole, marks, strict=True) if mark == self._mark]
-        hashed = super().hash(o for o, mark in zip(whole, marks, strict=True) if mark != self._mark)
-        self.n_hashed += len(hashed.documents) - hashed.n_without_vector
-        return hashed._replace(documents=kept + hashed.documents)
+        before = [value_at(document.source, self._root) for document in whole]
+        hashed = super().hash(whole)
+        after = [value_at(document.source, self._root) for document in whole]
+        self.n_hashed += sum(
+            new is not None and new != old for old, new in zip(before, after, strict=True)
+        )
+        return hashed

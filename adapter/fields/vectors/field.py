@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
@@ -11,6 +11,7 @@ from ....ingest.hashers import DocumentHasher
 from ....ingest.pipeline import check_pipeline_fits, pipeline_body
 from ....mappings.fields import HashedField
 from ....mappings.spec import FieldSpec, Hashing, IndexSpec, ModelRef
+from ....models.embeddings import embedding_fault
 from ....models.model import HashModel
 from ....models.probing.directory import Directory
 from ....models.probing.ranking import check_plan, default_plan
@@ -159,6 +160,10 @@ class VectorField(Field):
         model = yield from self.model()
         return DocumentHasher(model, self.spec, keep_norms=written_before)
 
+    def fault(self, value: Any) -> str | None:
+        """See `Field`."""
+        return embedding_fault(value, self.spec.dims)
+
     # An index.
 
     @classmethod
@@ -174,7 +179,7 @@ class VectorField(Field):
     @classmethod
     def needs_scripts(cls, options: Options) -> bool:
         """See `Field`."""
-        return options.strategy != "native" or options.hashing == "server"
+        return options.strategy != "native" or options.hashing != "client"
 
     @classmethod
     def new(
@@ -190,7 +195,7 @@ class VectorField(Field):
             model=ref,
             strategy=options.strategy,
             plan=options.plan or default_plan(model.bucket_kind),
-            hashing=options.hashing,
+            hashing=options.hashing or "server",
             codes=engine.dialect.codes,
         )
         return cls.of(engine, spec, model)
