@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability bench-dash summary clean
+.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients summary clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
