@@ -146,11 +146,15 @@ def test_any_index_of_texts_becomes_a_hashed_one(engine, index_name, texts):
 
 
 def test_the_doctor_looks_at_texts(engine, text_index, texts):
-    findings = {finding.what: finding for finding in examine_index(engine, text_index)}
+    findings = {
+        finding.what: finding for finding in examine_index(engine, text_index, n_queries=60)
+    }
     assert {"documents", "buckets", "promise", "shards", "segments"} == set(findings)
     assert {finding.level for finding in findings.values()} == {"fine"}, findings
     put(engine, text_index, "new", texts[7])
-    findings = {finding.what: finding for finding in examine_index(engine, text_index)}
+    findings = {
+        finding.what: finding for finding in examine_index(engine, text_index, n_queries=60)
+    }
     assert findings["documents"].level == "act"
     assert f"no request finds them: meta4 index heal {text_index}" in findings["documents"].todo
 
@@ -166,8 +170,8 @@ def test_commands_take_an_index_of_texts(engine, text_index, tmp_path, texts):
     assert "similarity_from" in shown.stdout
     refused = meta4("eval", text_index, "--recall", 0.9, *at)
     assert (refused.returncode, "leave --recall out" in refused.stderr) == (2, True)
-    for command in (["index", "heal"], ["index", "show"], ["index", "tune"], ["index", "doctor"]):
-        done = meta4(*command, text_index, *at)
+    for command in ("heal", "show", "tune", "doctor --queries 20"):
+        done = meta4("index", *command.split(), text_index, *at)
         assert done.returncode == 0, done.stderr
     save_minhash(OTHER, tmp_path / "m")
     (tmp_path / "v.ndjson").write_text(json.dumps({"_id": "0", "body": {"text": [1.0]}}))
