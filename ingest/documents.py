@@ -61,14 +61,23 @@ class Refusal:
         return cls(document.id, document.origin, reason, document.source)
 
 
+def check_several(values: Any, name: str) -> None:
+    """Refuse what is not several things.
+
+    Raises:
+        InputError: one thing, or none.
+    """
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InputError(f"{name}: expected several, got {type(values).__name__}")
+
+
 def checked(documents: Any) -> Iterator[Document]:
     """The same documents.
 
     Raises:
         InputError: they are none, at once; or one of them is something else, when it comes.
     """
-    if isinstance(documents, str | bytes | Mapping) or not isinstance(documents, Iterable):
-        raise InputError(f"documents: expected several, got {type(documents).__name__}")
+    check_several(documents, "documents")
 
     def each() -> Iterator[Document]:
         for i, document in enumerate(documents):

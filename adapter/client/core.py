@@ -14,7 +14,7 @@ from ...errors import (
     Meta4Error,
     NotFoundError,
 )
-from ...ingest.documents import Document, checked
+from ...ingest.documents import Document, check_several, checked
 from ...ingest.hashers import Hasher
 from ..catalog import Catalog, HashedIndex, hasher_of
 from ..engines.calls import Calls, Steps, Work
@@ -68,7 +68,8 @@ class Core:
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Body]]:
         """Several searches side by side, whose requests share their round trips."""
-        found = [_sites_or_error(index, body) for body in _listed(bodies, "bodies")]
+        check_several(bodies, "bodies")
+        found = [_sites_or_error(index, body) for body in bodies]
         named = {site.field for sites in found if isinstance(sites, tuple) for site in sites[1]}
         if named:  # what all of them need is read once
             known = yield from self.catalog.get(index)
@@ -211,17 +212,6 @@ def _sites_or_error(index: str, body: Any) -> tuple[Mapping[str, Any], list[Site
         return body, _sites(index, body)
     except Meta4Error as error:
         return error
-
-
-def _listed(values: Any, name: str) -> list[Any]:
-    """What was given, if it is several things.
-
-    Raises:
-        InputError: one thing, or none.
-    """
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise InputError(f"{name}: expected several, got {type(values).__name__}")
-    return list(values)
 
 
 def _moved(known: HashedIndex) -> _MovedError:
