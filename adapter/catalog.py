@@ -12,6 +12,7 @@ from .engines.engine import Engine
 from .engines.names import check_index
 from .fields.field import Field
 from .fields.kinds import fields_in
+from .fields.scope import Scope, alias_filter
 from .fields.shelf import FRESH_FOR, Key, Shelf
 
 
@@ -72,6 +73,19 @@ class Catalog:
         read = partial(_read, self._calls, index, self._shelf)
         return (yield from self._shelf.take(_key(index), read))
 
+    def scope(self, known: HashedIndex) -> Steps[Scope]:
+        """What a search of an index may answer with, as fresh."""
+        name, concrete = known.name, known.concrete
+
+        def read() -> Steps[Scope]:
+            kept = None
+            if concrete != {name}:
+                kept = alias_filter(name, (yield from self._calls.aliases(name)))
+            hides = yield from self._calls.hides_documents(name)
+            return Scope(name, concrete, kept, hides)
+
+        return (yield from self._shelf.take(("scope", name, None), read))
+
     def has_moved(self, index: str) -> Steps[bool]:
         """Whether an alias names another index than when it was read; then it is forgotten."""
         known: HashedIndex | None = self._shelf.peek(_key(index))
@@ -93,19 +107,33 @@ def _read(calls: Calls, index: str, shelf: Shelf) -> Steps[HashedIndex]:
     try:
         mappings = yield from calls.mappings(index)
     except NotFoundError as error:
-        raise NotFoundError(f"index {index!r} does not exist; see: meta4 index list") from error
+        raise NotFoundError(
+            f"index {index!r} does not exist ({error}); see: meta4 index list"
+        ) from error
     if not mappings:
         raise NotFoundError(f"no index matches {index!r}; see: meta4 index list")
-    (first, *others) = (
-        fields_in(mapping, name, calls, shelf) for name, mapping in mappings.items()
-    )
-    if any(_specs(fields) != _specs(first) for fields in others):
-        raise ConflictError(f"{index!r} names indexes with different specs; search them one by one")
-    return HashedIndex(index, frozenset(mappings), first)
+    each = {name: fields_in(mapping, name, calls, shelf) for name, mapping in mappings.items()}
+    return HashedIndex(index, frozenset(mappings), _together(index, each))
 
 
-def _specs(fields: Mapping[str, Field]) -> dict[str, FieldSpec]:
-    return {name: field.spec for name, field in fields.items()}
+def _together(index: str, each: Mapping[str, Mapping[str, Field]]) -> dict[str, Field]:
+    """The fields that a request asks of all these indexes at once.
+
+    Raises:
+        ConflictError: they have other fields, or fields that are not searched alike.
+    """
+    fields, *others = each.values()
+    joined: dict[str, Field] = {}
+    for name, field in fields.items():
+        like = [one[name] for one in others if name in one]
+        together = field.together(like) if len(like) == len(others) else None
+        if together is None:
+            raise ConflictError(
+                f"{index!r} names {', '.join(sorted(each))}, with different specs of field "
+                f"{name!r}; search them one by one, or rehash those that differ"
+            )
+        joined[name] = together
+    return joined
 
 
 def hasher_of(known: HashedIndex) -> Steps[Hasher]:

@@ -14,6 +14,8 @@ Progress = Callable[[str, int, int], None]
 #: A squared length within these has no NaN, and no number that float32 takes for infinite; and
 #: some that float32 does not take for zero, in up to 1e30 dimensions.
 _SHORTEST, _LONGEST = 1e-44, 1e76
+#: What a list of a row of an array has in it; `bool` is none of them.
+_NUMPYS_OWN = (np.floating, np.integer)
 
 
 def no_progress(_stage: str, _done: int, _total: int) -> None:
@@ -35,10 +37,10 @@ def as_embedding(values: Any, dims: int, *, what: str = "embedding") -> Embeddin
         EmbeddingError: wrong length, not numbers, NaN or infinite, or zero.
     """
     # A query vector comes by here with every request: what is plainly sound is seen at once.
-    doubles = isinstance(values, np.ndarray) and values.dtype == np.float64
-    if doubles and values.shape == (dims,) and _SHORTEST < values @ values < _LONGEST:
-        sound: Embeddings = values.astype(np.float32)
-        return sound
+    if isinstance(values, list) and len(values) == dims and set(map(type, values)) == {float}:
+        doubles = np.asarray(values, dtype=np.float64)
+        if _SHORTEST < doubles @ doubles < _LONGEST:
+            return doubles.astype(np.float32)
     fault = embedding_fault(values, dims)
     if fault is not None:
         raise EmbeddingError(f"{what}: {fault}")
@@ -54,7 +56,7 @@ def embedding_fault(values: Any, dims: int) -> str | None:
             return f"expected {dims} numbers, got an array {values.shape} of {values.dtype}"
     else:
         for position, value in enumerate(values):
-            if type(value) is not float and type(value) is not int:
+            if type(value) not in (float, int) and not isinstance(value, _NUMPYS_OWN):
                 got = "a nested list" if isinstance(value, list | tuple) else repr(value)[:40]
                 return f"expected {dims} numbers, got {got} at position {position}"
     if len(values) != dims:

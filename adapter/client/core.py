@@ -22,12 +22,21 @@ from ..engines.engine import Engine
 from ..engines.joint import all_well, joined
 from ..engines.names import check_type
 from ..load.loader import LoadReport, load_documents
-from ..search.clauses import Site, contains_clause, find_sites, number_in
-from ..search.rewriter import AGGREGATIONS, PlannedClause, is_sole_scorer, rewrite_body
+from ..search.clauses import MAX_K, Site, find_sites, number_in
+from ..search.rewriter import (
+    TIE_MARGIN,
+    PlannedClause,
+    in_two,
+    nearest_request,
+    one_request,
+    with_documents,
+)
 
 Body = dict[str, Any]
 #: Moves of an alias that one request follows.
 _TRIES = 3
+#: By which the margin grows where more documents are equally near.
+_MORE = 16
 
 
 class _MovedError(EngineError):
@@ -80,7 +89,7 @@ class Core:
         return all_well([next(answers) if isinstance(one, tuple) else one for one in found])
 
     def rewrite(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
-        """The body that `search` would send."""
+        """The body that `search` would send last."""
         return (yield from self.plan(index, body))[0]
 
     def explain(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
@@ -93,7 +102,9 @@ class Core:
         clauses = []
         for one in planned:
             clauses.append((yield from known.field(one.site.field).explain(index, one)))
-        return {"index": index, **about, "clauses": clauses, "body": rewritten}
+        two = in_two(body, planned)
+        steps = {"requests": 1 if two is None else 2, "second_for": two}
+        return {"index": index, **about, **steps, "clauses": clauses, "body": rewritten}
 
     def plan(
         self, index: str, body: Mapping[str, Any], *, exact: bool = False
@@ -103,38 +114,85 @@ class Core:
         if not sites:
             return dict(body), []
         known = yield from self.catalog.get(index)
-        return (yield from self._plan(known, body, sites, exact=exact))
+        planned = yield from self._plan(known, sites, exact=exact)
+        if in_two(body, planned) is None:
+            return one_request(body, planned[0]), planned
+        return (yield from self._with_documents(known, body, planned)), planned
 
     def _plan(
-        self,
-        known: HashedIndex,
-        body: Mapping[str, Any],
-        sites: Sequence[Site],
-        *,
-        exact: bool = False,
-    ) -> Steps[tuple[Body, list[PlannedClause]]]:
+        self, known: HashedIndex, sites: Sequence[Site], *, exact: bool = False
+    ) -> Steps[list[PlannedClause]]:
+        scope = yield from self.catalog.scope(known)
         asked: dict[str, list[int]] = {}
         for i, site in enumerate(sites):
             asked.setdefault(_hashed(known, site), []).append(i)
         planned: dict[int, PlannedClause] = {}
         for name, rows in asked.items():
-            own = [sites[i] for i in rows]
-            plans = yield from known.fields[name].plan(known.name, own, exact=exact)
+            own = [scope.narrowed(sites[i]) for i in rows]
+            plans = yield from known.fields[name].plan(scope, own, exact=exact)
             planned |= zip(rows, plans, strict=True)
-        in_order = [planned[i] for i in range(len(sites))]
-        return rewrite_body(body, in_order), in_order
+        return [planned[i] for i in range(len(sites))]
 
     def _search(self, index: str, body: Mapping[str, Any], sites: Sequence[Site]) -> Steps[Body]:
         known = yield from self.catalog.get(index)
-        rewritten, planned = yield from self._plan(known, body, sites)
-        if AGGREGATIONS & set(body) and is_sole_scorer(body["query"], planned):
-            return (yield from self._search_aggregated(known, body, sites, rewritten, planned[0]))
-        answer = yield from self._ask(known, rewritten)
-        if _may_widen(planned) and _is_short(answer, rewritten):
+        planned = yield from self._plan(known, sites)
+        if in_two(body, planned) is None:
+            answer = yield from self._in_one(known, body, planned[0])
+            if answer is not None:
+                return _without_our_sort(answer, body)
+        rewritten = yield from self._with_documents(known, body, planned)
+        return _without_our_sort((yield from self._ask(known, rewritten)), body)
+
+    def _in_one(
+        self, known: HashedIndex, body: Mapping[str, Any], one: PlannedClause
+    ) -> Steps[Body | None]:
+        """The answer to a body that one request can ask for; None where ties leave it open.
+
+        One hit more than the page tells whether other documents are as near as its last: then all
+        of these must be seen, of which the engine may have kept some only.
+        """
+        k = one.site.clause.k
+        while True:
+            request = one_request(body, one)
+            page = request["size"]
+            if one.is_cut and 0 < page < MAX_K - number_in(body, "from", 0):
+                request["size"] += 1
+            answer = yield from self._ask(known, request)
+            hits = answer["hits"]["hits"]
+            if len(hits) > page and hits[page]["_score"] == hits[page - 1]["_score"]:
+                return None
+            del hits[page:]
+            if not (one.may_widen and _is_short(answer, page, k)):
+                break
             yield from self._check_unmoved(known)
-            rewritten, _ = yield from self._plan(known, body, sites, exact=True)
-            answer = yield from self._ask(known, rewritten)
-        return _without_our_sort(answer, body)
+            (one,) = yield from self._plan(known, [one.site], exact=True)
+        total = answer["hits"].get("total")
+        if total is not None and total["value"] >= k:  # what was looked into, else
+            answer["hits"]["total"] = {"value": k, "relation": "eq"}
+        return answer
+
+    def _with_documents(
+        self, known: HashedIndex, body: Mapping[str, Any], planned: Sequence[PlannedClause]
+    ) -> Steps[Body]:
+        """The body with the nearest in the place of each clause."""
+        if len(planned) == 1:
+            return with_documents(body, planned, [(yield from self._nearest(known, planned[0]))])
+        runs = [self._nearest(known, one) for one in planned]
+        return with_documents(body, planned, all_well((yield from joined(self._calls.url, runs))))
+
+    def _nearest(self, known: HashedIndex, one: PlannedClause) -> Steps[list[Body]]:
+        """The hits that a clause means, nearest first."""
+        k, margin = one.site.clause.k, TIE_MARGIN
+        while True:
+            request = nearest_request(one, margin)
+            hits: list[Body] = (yield from self._ask(known, request))["hits"]["hits"]
+            if len(hits) < k and one.may_widen:
+                yield from self._check_unmoved(known)
+                (one,) = yield from self._plan(known, [one.site], exact=True)
+            elif not (one.is_cut and _may_tie(hits, request["size"], k)):
+                return hits[:k]
+            else:
+                margin *= _MORE
 
     def _ask(self, known: HashedIndex, rewritten: Body) -> Steps[Body]:
         """Send it, and see that the answer is of the index that it was planned for."""
@@ -146,35 +204,6 @@ class Core:
     def _check_unmoved(self, known: HashedIndex) -> Steps[None]:
         if (yield from self.catalog.has_moved(known.name)):
             raise _moved(known)
-
-    def _search_aggregated(
-        self,
-        known: HashedIndex,
-        body: Mapping[str, Any],
-        sites: Sequence[Site],
-        rewritten: Body,
-        one: PlannedClause,
-    ) -> Steps[Body]:
-        """Ask for the k-th score first, so that aggregations see the k nearest.
-
-        An engine counts over all that a query matches: k of every segment, or with a script
-        all that was looked into.
-        """
-        k = one.site.clause.k
-
-        def nearest() -> Steps[list[Body]]:
-            only_scores: Body = {"query": rewritten["query"], "size": k, "_source": False}
-            hits: list[Body] = (yield from self._ask(known, only_scores))["hits"]["hits"]
-            return hits
-
-        hits = yield from nearest()
-        if one.may_widen and len(hits) < k:
-            yield from self._check_unmoved(known)
-            rewritten, _ = yield from self._plan(known, body, sites, exact=True)
-            hits = yield from nearest()
-        kth_score = float(hits[-1]["_score"]) if hits else 0.0
-        rewritten["min_score"] = max(kth_score, number_in(body, "min_score", 0.0))
-        return _without_our_sort((yield from self._ask(known, rewritten)), body)
 
     def hasher(self, index: str) -> Steps[Hasher]:
         """What hashes documents for an index; who writes may not be allowed to search."""
@@ -202,8 +231,7 @@ def _sites(index: str, body: Mapping[str, Any]) -> list[Site]:
     check_type(index)
     if not isinstance(body, Mapping):
         raise InputError(f"body: expected a search body, a dict, got {type(body).__name__}")
-    query = body.get("query")
-    return find_sites(query) if contains_clause(query) else []
+    return find_sites(body)
 
 
 def _sites_or_error(index: str, body: Any) -> tuple[Mapping[str, Any], list[Site]] | Meta4Error:
@@ -226,10 +254,6 @@ def _hashed(known: HashedIndex, site: Site) -> str:
     return site.field
 
 
-def _may_widen(planned: Sequence[PlannedClause]) -> bool:
-    return any(one.may_widen for one in planned)
-
-
 def _without_our_sort(answer: Body, body: Mapping[str, Any]) -> Body:
     """The hits without the sort values that only our own sort put there."""
     if "sort" not in body:
@@ -238,7 +262,17 @@ def _without_our_sort(answer: Body, body: Mapping[str, Any]) -> Body:
     return answer
 
 
-def _is_short(answer: Body, rewritten: Body) -> bool:
-    """Whether a page ends before its size although nothing else would have ended it."""
-    shortened = {"post_filter", "min_score", "collapse"} & set(rewritten)
-    return not shortened and len(answer["hits"]["hits"]) < rewritten["size"]
+def _is_short(answer: Body, page: int, k: int) -> bool:
+    """Whether fewer were found than k."""
+    hits = answer["hits"]
+    total = hits.get("total")
+    if total is None or total["relation"] != "eq":
+        return len(hits["hits"]) < page
+    return bool(total["value"] < k)
+
+
+def _may_tie(hits: Sequence[Body], size: int, k: int) -> bool:
+    """Whether some may be missing that are as near as the k-th."""
+    if len(hits) < size or size == MAX_K:
+        return False
+    return bool(hits[-1]["_score"] == hits[k - 1]["_score"])

@@ -16,7 +16,7 @@ import orjson
 
 from ...errors import EngineError, InputError, RefusedError
 from ...mappings.dialect import Dialect
-from .faults import foreign, refusal
+from .faults import foreign, part_refused
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -27,8 +27,6 @@ T = TypeVar("T")
 WHOLE = {"allow_partial_search_results": "false"}
 #: Seconds between tries of a question, and after which there is none.
 _PAUSES, _SOON = (0.1, 0.3, 1.0), 5.0
-#: Of what is wrong with one document of several; a shard may be away too.
-_STATUS = {"security_exception": 403, "index_not_found_exception": 404}
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,16 @@ class Calls(ABC):
         """Parameters with which a request's `_source` holds vectors."""
         yield from ()
         return {}
+
+    def hides_documents(self, index: str) -> Steps[bool]:
+        """Whether the engine's vector query counts documents that who asks may not see."""
+        yield from ()
+        return False
+
+    def aliases(self, pattern: str) -> Steps[dict[str, Json]]:
+        """By index, the aliases that it has, each with what it is besides a name."""
+        answer = yield Call("GET", f"/{pattern}/_alias")
+        return {name: entry["aliases"] for name, entry in answer.items()}
 
     def mappings(self, pattern: str) -> Steps[dict[str, Json]]:
         """Mapping by index name; empty where the pattern matches nothing.
@@ -160,7 +168,7 @@ class Calls(ABC):
         docs: list[Json] = (yield from self._ask(call))["docs"]
         for doc in docs:  # the answer is 200 all the same
             if "error" in doc:
-                raise refusal(self.url, _STATUS.get(doc["error"]["type"], 503), doc)
+                raise part_refused(self.url, doc)
         return docs
 
     def _ask(self, call: Call) -> Steps[Any]:

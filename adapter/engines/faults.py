@@ -7,6 +7,8 @@ from ...errors import EngineError, NotFoundError, PushedBackError, RefusedError,
 #: Too many requests, or a node, its primary or a proxy's server away.
 _PUSHED_BACK = frozenset({429, 502, 503, 504})
 #: Said with 404 where a node ended, and is back, between a search's two phases.
+#: Types of what is no fault of a shard that is away.
+_REFUSED = frozenset({"security_exception", "illegal_argument_exception", "index_closed_exception"})
 _LOST_BETWEEN_PHASES = "No search context found"
 
 
@@ -59,6 +61,17 @@ def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
     if may_pass(status, reason):
         return PushedBackError(message)
     return RefusedError(message, status) if status < 500 else EngineError(message)
+
+
+def part_refused(url: str, answer: Any) -> EngineError | NotFoundError:
+    """The error for a part of an answer that is one by itself: the server sent no status for it."""
+    reason = root_cause(answer)
+    kind = answer["error"].get("type") if isinstance(answer["error"], dict) else None
+    if kind == "index_not_found_exception":
+        return NotFoundError(f"{url}: {reason}")
+    if kind in _REFUSED:
+        return RefusedError(f"{url} refused: {reason}")
+    return PushedBackError(f"{url} failed: {reason}")
 
 
 def may_pass(status: int, reason: str) -> bool:

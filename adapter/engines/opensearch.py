@@ -8,7 +8,7 @@ import orjson
 from opensearchpy import OpenSearch, exceptions
 from opensearchpy.serializer import JSONSerializer
 
-from ...errors import RefusedError
+from ...errors import EngineError, RefusedError
 from ...mappings.opensearch import OpenSearchDialect
 from .access import Access
 from .calls import Call, Calls, Json, Steps, release, to_json
@@ -17,6 +17,8 @@ from .faults import cut_off, foreign, hosts_of, redacted, refusal, unreachable, 
 
 _KNN_PLUGIN = "opensearch-knn"
 _OLDEST = (2, 19)
+#: Said of a profile where documents are hidden from who asks.
+_HIDES = "DLS is activated"
 _NOBODY = Access()
 
 
@@ -36,6 +38,21 @@ class OpenSearchCalls(Calls):
         """See `Calls`."""
         answer = yield Call("GET", "/")
         return str(answer["version"]["number"])
+
+    def hides_documents(self, index: str) -> Steps[bool]:
+        """See `Calls`: document-level security lets k-NN count what it hides, and no one profile.
+
+        Tried with Security 3.4: https://github.com/opensearch-project/security, "Profiling is not
+        supported when DLS is activated".
+        """
+        body = {"size": 0, "profile": True, "query": {"match_none": {}}}
+        try:
+            yield Call("POST", f"/{index}/_search", body)
+        except EngineError as error:
+            if _HIDES in str(error):
+                return True
+            raise
+        return False
 
 
 class OpenSearchEngine(Engine):

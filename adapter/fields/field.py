@@ -19,6 +19,7 @@ from ..engines.engine import Engine
 from ..search.clauses import Site
 from ..search.rewriter import Body, PlannedClause
 from .promise import Promise
+from .scope import Scope
 from .shelf import Shelf
 from .succession import Succession
 
@@ -102,18 +103,19 @@ class Field(ABC):
 
     @abstractmethod
     def plan(
-        self, index: str, sites: Sequence[Site], *, exact: bool
+        self, scope: Scope, sites: Sequence[Site], *, exact: bool
     ) -> Steps[Sequence[PlannedClause]]:
         """Clauses that ask this field, with what each looks into.
 
         Args:
-            index: as it was asked for.
+            scope: where.
             sites: the clauses.
             exact: look everywhere.
 
         Raises:
             ClauseError: a clause asks for what such a field does not have.
             NotFoundError: a document that is not there, or has no such field.
+            EmbeddingError: what cannot be searched for.
         """
 
     @abstractmethod
@@ -226,6 +228,13 @@ class Field(ABC):
     @abstractmethod
     def same_but_measured(self, other: FieldSpec) -> bool:
         """Whether a spec differs in nothing but what was measured."""
+
+    @abstractmethod
+    def together(self, others: "Sequence[Field]") -> Self | None:
+        """The field that asks this one and those of other indexes at once.
+
+        None where what a request looks into would not be the same in all.
+        """
 
     @abstractmethod
     def line(self) -> str:

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from ...errors import ClauseError
 from ...models.faults import first_fault
@@ -31,15 +38,25 @@ Path = tuple[str | int, ...]
 Query = dict[str, Any]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
 Recall = Annotated[float, Field(gt=0.0, le=1.0)]
+#: As of every query of the engines, which add `_name` to what a hit says of itself.
+Boost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+def _as_id(value: Any) -> Any:
+    """Engines take a number for an id, and mean its digits."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Operand(BaseModel):
-    """A vector, or the id of a document that has one; of a field of texts a text, or an id."""
+    """A vector, or the id of a document that has one; of a field of texts a text, or an id.
 
-    model_config = ConfigDict(extra="forbid")
+    A vector is whatever a document may have as one: `meta4.models.embeddings` looks at it.
+    """
 
-    id: str | None = None
-    vector: list[float] | None = None
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Annotated[str, BeforeValidator(_as_id)] | None = None
+    vector: Any = None
     text: str | None = None
 
     @model_validator(mode="after")
@@ -54,6 +71,13 @@ class SimilarClause(Operand):
 
     k: K = 10
     recall: Recall = 0.95
+    boost: Boost = 1.0
+    name: str | None = Field(default=None, alias="_name")
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """Itself."""
+        return (self,)
 
 
 class AnalogyClause(BaseModel):
@@ -63,7 +87,7 @@ class AnalogyClause(BaseModel):
     Goldberg, CoNLL 2014, equation 4).
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     a: Operand
     b: Operand
@@ -71,9 +95,11 @@ class AnalogyClause(BaseModel):
     k: K = 10
     recall: Recall = 0.99
     method: Literal["3cosadd", "3cosmul"] = "3cosadd"
+    boost: Boost = 1.0
+    name: str | None = Field(default=None, alias="_name")
 
     @property
-    def operands(self) -> tuple[Operand, Operand, Operand]:
+    def operands(self) -> tuple[Operand, ...]:
         """In the order a, b, c."""
         return self.a, self.b, self.c
 
@@ -99,14 +125,25 @@ class Site:
     filters: tuple[Query, ...]
     exclusions: tuple[Query, ...]
 
+    @property
+    def ids(self) -> list[str]:
+        """The documents that the clause names."""
+        return [operand.id for operand in self.clause.operands if operand.id is not None]
 
-def find_sites(query: Any) -> list[Site]:
-    """All clauses in a query, with the filters that hold for each.
+
+def find_sites(body: Mapping[str, Any]) -> list[Site]:
+    """All clauses in a search body, with the filters that hold for each.
 
     Raises:
         ClauseError: a clause that cannot be read, or stands where it cannot be rewritten.
     """
-    return list(_walk(query, (), (), ()))
+    for key, part in body.items():
+        if key != "query" and contains_clause(part):
+            raise ClauseError(
+                f"a meta4 clause cannot stand in '{key}' of a search body; it stands in 'query'"
+            )
+    query = body.get("query")
+    return list(_walk(query, (), (), ())) if contains_clause(query) else []
 
 
 def contains_clause(query: Any) -> bool:

@@ -66,13 +66,16 @@ def plan_request(
         directory: all documents.
         filtered: the documents that match the request's filter; `directory` if it has none.
     """
-    selectivity = filtered.n_documents / directory.n_documents if directory.n_documents else 1.0
+    calibration = spec.calibration
+    # Of the documents that it was measured with some may be hidden here, or gone.
+    n_measured = 0 if calibration is None else calibration.n_documents
+    n_all = max(directory.n_documents, n_measured)
+    selectivity = filtered.n_documents / n_all if n_all else 1.0
     depth = k / selectivity if selectivity else float(k)
 
     def exact(reason: str) -> RequestPlan:
         return RequestPlan(None, depth, selectivity, filtered.n_documents, 1.0, reason)
 
-    calibration = spec.calibration
     calibrated = calibration is not None and calibration.plan == spec.plan
     if recall == 1.0:
         return exact("recall 1 is exact search")

@@ -1,14 +1,18 @@
 """Clauses to the engine's own query DSL. Pure: values in, a request body out.
 
-What a clause becomes is known to the kind of field that it asks of (`meta4.adapter.fields`); where
-it stands, pages and order are the same for all.
+A clause means documents: the k nearest of those that everything around it lets through. Where it
+alone makes the score and nothing in the body looks at more than a page of it, one request asks for
+them. Everywhere else they are asked for first, and then stand in the clause's place by their ids,
+scored as before: whatever else the body says is then about these documents.
+
+What a clause becomes is known to the kind of field that it asks of (`meta4.adapter.fields`).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .clauses import Path, Site, number_in
+from .clauses import MAX_K, Path, Site, number_in
 
 #: Documents fetched beyond k where it costs nothing, so that documents of equal score at the
 #: edge of the k are ordered by the sort below and not by where a segment keeps them.
@@ -16,12 +20,38 @@ TIE_MARGIN = 16
 #: `_seq_no` is the same on a primary and its replicas and outlives merges.
 SORT: list[Any] = ["_score", {"_seq_no": "asc"}]
 
-#: The two names of what counts over all hits.
-AGGREGATIONS = frozenset({"aggs", "aggregations"})
-#: What an engine does not do together with a second phase.
-_ONE_PHASE = frozenset({"sort", "rescore", "min_score"}) | AGGREGATIONS
+#: What a body may say beside its query and still be answered in one request: it is about the hits
+#: of the page and not about all that the query matches, their order or the query itself.
+_OF_THE_PAGE = frozenset(
+    {
+        "query",
+        "size",
+        "from",
+        "_source",
+        "fields",
+        "docvalue_fields",
+        "stored_fields",
+        "script_fields",
+        "runtime_mappings",
+        "track_total_hits",
+        "version",
+        "seq_no_primary_term",
+        "explain",
+        "profile",
+        "timeout",
+        "stats",
+        "ext",
+    }
+)
+#: What queries beside the clause may say that comes back with the hits.
+_TOLD = ("_name", "inner_hits")
+#: A query of OpenSearch's that takes no `sort`.
+_UNSORTED = "hybrid"
+#: Engines take 1,024 queries in each other, and a group has three.
+_MOST_GROUPS = 256
 
 Body = dict[str, Any]
+Hit = dict[str, Any]
 
 
 class PlannedClause(ABC):
@@ -36,18 +66,24 @@ class PlannedClause(ABC):
     @property
     @abstractmethod
     def may_widen(self) -> bool:
-        """Whether a short page is to be asked for again, everywhere."""
+        """Whether fewer than k are to be asked for again, everywhere."""
+
+    @property
+    @abstractmethod
+    def is_cut(self) -> bool:
+        """Whether its query finds only as many documents of each segment as it is asked for."""
 
     @abstractmethod
     def within(self) -> Body | None:
         """What is looked into, within all that stands beside the clause; None for everything."""
 
     @abstractmethod
-    def query(self, margin: int) -> Body:
+    def query(self, within: Body | None, n: int) -> Body:
         """What is in `within`, scored exactly.
 
         Args:
-            margin: documents beyond k that may be found too.
+            within: a filter; None for all documents.
+            n: how many are to be found.
         """
 
     def phases(self) -> Body | None:
@@ -55,31 +91,61 @@ class PlannedClause(ABC):
         return None
 
 
-def rewrite_body(body: Mapping[str, Any], planned: Sequence[PlannedClause]) -> Body:
-    """Replace the clauses of a search body.
+def in_two(body: Mapping[str, Any], planned: Sequence[PlannedClause]) -> str | None:
+    """What about a body takes a request for the nearest first, in words; None where one will do."""
+    if len(planned) != 1:
+        return "several clauses"
+    site, query = planned[0].site, body["query"]
+    if not _is_sole_scorer(query, site.path):
+        return "where the clause stands"
+    if site.clause.boost != 1.0 or site.clause.name is not None:
+        return "the clause's boost or _name"
+    if any(_says(filters, _TOLD) for filters in (site.filters, site.exclusions)):
+        return " or ".join(_TOLD)
+    return ", ".join(sorted(set(body) - _OF_THE_PAGE)) or None
 
-    `size` becomes k where the body has none, and a page never reaches beyond k; equal scores
-    are ordered by `_seq_no` where the body has no `sort` of its own.
 
-    Returns:
-        A body of the engine's own DSL; `body` itself is not changed.
+def one_request(body: Mapping[str, Any], one: PlannedClause) -> Body:
+    """The body that asks for the nearest and for all else at once.
+
+    `size` becomes k where the body has none, and a page never reaches beyond k; equal scores are
+    ordered by `_seq_no`.
 
     Raises:
         ClauseError: `from` or `size` is no number, or an analogy has no direction.
     """
-    rewritten = _paged(body, [one.site for one in planned])
+    k = one.site.clause.k
+    start = number_in(body, "from", 0)
+    rest = {key: value for key, value in body.items() if key != "query"}
+    rest["size"] = max(0, min(number_in(body, "size", k), k - start))
+    return rest | _scored(one, TIE_MARGIN)
+
+
+def nearest_request(one: PlannedClause, margin: int) -> Body:
+    """The body that asks for the ids of the nearest, and of so many beyond the k."""
+    n = min(one.site.clause.k + margin, MAX_K) if one.is_cut else one.site.clause.k
+    return {"size": n, "_source": False, "track_total_hits": False, **_scored(one, margin)}
+
+
+def with_documents(
+    body: Mapping[str, Any], planned: Sequence[PlannedClause], found: Sequence[Sequence[Hit]]
+) -> Body:
+    """The body with documents in the place of each clause.
+
+    `size` becomes the largest k where the body has none; equal scores are ordered by `_seq_no`
+    where it has no order of its own.
+
+    Args:
+        body: a search body; not changed.
+        planned: its clauses.
+        found: for each the hits that it means.
+    """
     query = body["query"]
-    alone = is_sole_scorer(query, planned)
-    if alone and not _ONE_PHASE & set(rewritten):
-        phases = planned[0].phases()
-        if phases is not None:
-            return rewritten | phases
-    margin = 0 if AGGREGATIONS & set(rewritten) else TIE_MARGIN
-    for one in planned:
-        query = _replace(query, one.site.path, one.query(margin))
-    if alone:
-        query = _lift(query, planned[0].site.path)
-    return _sorted(rewritten | {"query": query})
+    for one, hits in zip(planned, found, strict=True):
+        query = _replace(query, one.site.path, _as_named(one, _documents(one, hits)))
+    sized = {"size": max(one.site.clause.k for one in planned), **body, "query": query}
+    ordered = {"sort", "rescore"} & set(body) or _UNSORTED in query
+    return sized if ordered else sized | {"sort": SORT}
 
 
 def conditions(filters: Sequence[Body], exclusions: Sequence[Body]) -> Body | None:
@@ -96,23 +162,66 @@ def conditions(filters: Sequence[Body], exclusions: Sequence[Body]) -> Body | No
     return {"bool": both}
 
 
-def excluded(site: Site, ids: Sequence[str]) -> list[Body]:
-    """What no answer may match: what stands beside the clause, and documents by id."""
-    own: list[Body] = [{"ids": {"values": list(ids)}}] if ids else []
+def excluded(site: Site) -> list[Body]:
+    """What no answer may match: what stands beside the clause, and the documents that it names."""
+    own: list[Body] = [{"ids": {"values": site.ids}}] if site.ids else []
     return [*site.exclusions, *own]
 
 
-def _paged(body: Mapping[str, Any], sites: Sequence[Site]) -> Body:
-    """The body without its query, and with a page that ends at k."""
-    rest = {key: value for key, value in body.items() if key != "query"}
-    k = max(site.clause.k for site in sites)
-    start = number_in(body, "from", 0)
-    return rest | {"size": max(0, min(number_in(body, "size", k), k - start))}
+def _scored(one: PlannedClause, margin: int) -> Body:
+    """The query by itself, in the order that belongs to it."""
+    phases = one.phases()
+    if phases is not None:
+        return phases
+    n = min(one.site.clause.k + margin, MAX_K)
+    return {"query": one.query(one.within(), n), "sort": SORT}
 
 
-def _sorted(body: Body) -> Body:
-    """With equal scores in the order of `_seq_no`, where the body has no order of its own."""
-    return body if {"sort", "rescore"} & set(body) else body | {"sort": SORT}
+def _documents(one: PlannedClause, hits: Sequence[Hit]) -> Body:
+    """These documents and no others, scored by the clause.
+
+    An id may be there twice, in another index or by another routing.
+    """
+    if not hits:
+        return {"match_none": {}}
+    groups: dict[tuple[str, str | None], list[str]] = {}
+    for hit in hits:
+        groups.setdefault((hit["_index"], hit.get("_routing")), []).append(hit["_id"])
+    each = [
+        _in_index(index, [_routing(by), {"ids": {"values": ids}}])
+        for (index, by), ids in groups.items()
+    ]
+    if len(each) > _MOST_GROUPS:  # more than a query may have; nobody routes one id so often
+        ids = [hit["_id"] for hit in hits]
+        each = [
+            _in_index(index, [{"ids": {"values": ids}}])
+            for index in dict.fromkeys(hit["_index"] for hit in hits)
+        ]
+    within = each[0] if len(each) == 1 else {"bool": {"should": each, "minimum_should_match": 1}}
+    return one.query(within, len(hits))
+
+
+def _in_index(index: str, filters: list[Body]) -> Body:
+    return {"bool": {"filter": [_term("_index", index), *filters]}}
+
+
+def _routing(by: str | None) -> Body:
+    if by is None:
+        return {"bool": {"must_not": [{"exists": {"field": "_routing"}}]}}
+    return _term("_routing", by)
+
+
+def _term(field: str, value: str) -> Body:
+    return {"term": {field: value}}
+
+
+def _as_named(one: PlannedClause, query: Body) -> Body:
+    """With the clause's own `boost` and `_name`, as any query has them."""
+    clause = one.site.clause
+    own: Body = {} if clause.boost == 1.0 else {"boost": clause.boost}
+    if clause.name is not None:
+        own["_name"] = clause.name
+    return {"bool": {"must": [query], **own}} if own else query
 
 
 def _replace(query: Any, path: Path, new: Body) -> Any:
@@ -124,11 +233,8 @@ def _replace(query: Any, path: Path, new: Body) -> Any:
     return copied
 
 
-def is_sole_scorer(query: Body, planned: Sequence[PlannedClause]) -> bool:
-    """Whether one clause alone makes the score, beside filters at most."""
-    if len(planned) != 1:
-        return False
-    path = planned[0].site.path
+def _is_sole_scorer(query: Body, path: Path) -> bool:
+    """Whether a clause alone makes the score, beside filters at most."""
     while path:
         if path[0] != "bool" or not set(query["bool"]) <= {"must", "filter", "must_not"}:
             return False
@@ -144,10 +250,8 @@ def is_sole_scorer(query: Body, planned: Sequence[PlannedClause]) -> bool:
     return True
 
 
-def _lift(query: Body, path: Path) -> Body:
-    """Drop the bools around a sole scorer: their filters are inside it already."""
-    inner: Any = query
-    for step in path:
-        inner = inner[step]
-    lifted: Body = inner
-    return lifted
+def _says(value: Any, names: Sequence[str]) -> bool:
+    """Whether one of the names is a key anywhere inside."""
+    if isinstance(value, dict):
+        return any(key in names or _says(inner, names) for key, inner in value.items())
+    return isinstance(value, list | tuple) and any(_says(inner, names) for inner in value)

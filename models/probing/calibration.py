@@ -98,6 +98,41 @@ class Calibration(BaseModel):
         return y0 + slope * (math.log(depth) - x0)
 
 
+def more_careful(several: Sequence[Calibration | None]) -> Calibration | None:
+    """One that promises what each of several does, for their indexes together.
+
+    Shares are the largest of each depth and target; None where one has nothing to promise.
+    """
+    known = [one for one in several if one is not None]
+    first = known[0] if known else None
+    if first is None or len(known) < len(several):
+        return None
+    if len(known) == 1:
+        return first
+    is_priced = [one.prices is not None for one in known]
+    if len({one.plan for one in known}) > 1 or len(set(is_priced)) > 1:
+        return None
+    depths = tuple(sorted({depth for one in known for depth in one.depths}))
+    # A recall above the highest target means all, so those are asked for that all were measured at.
+    targets = set.intersection(*(set(one.shares) for one in known))
+
+    def largest(of: Callable[[Calibration, float, int], float]) -> dict[str, tuple[float, ...]]:
+        return {
+            key: tuple(max(of(one, float(key), depth) for one in known) for depth in depths)
+            for key in sorted(targets, key=float)
+        }
+
+    return Calibration(
+        plan=first.plan,
+        depths=depths,
+        shares=largest(Calibration.share),
+        prices=largest(Calibration.price) if is_priced[0] else None,
+        n_queries=sum(one.n_queries for one in known),
+        queries=first.queries,
+        n_documents=sum(one.n_documents for one in known),
+    )
+
+
 def _key(target: float) -> str:
     return f"{target:g}"
 

@@ -1,6 +1,7 @@
 """Bodies compared whole with what lies in golden/, and each run on the live node."""
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from support.words import FIELD
 from meta4.adapter.fields.vectors.request import PlannedVectors
 from meta4.adapter.search.clauses import find_sites
 from meta4.adapter.search.plan import RequestPlan
-from meta4.adapter.search.rewriter import rewrite_body
+from meta4.adapter.search.rewriter import in_two, one_request, with_documents
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.opensearch import OpenSearchDialect
 from meta4.mappings.spec import IndexSpec, ModelRef
@@ -32,6 +33,10 @@ OLD = {"range": {"rank": {"gte": 9}}}
 VECTOR = [1.0, 0.0, 0.5, 0.0]
 SIMILAR = {"meta4_similar": {FIELD: {"vector": VECTOR, "k": 3}}}
 ANALOGY = {x: {"vector": v} for x, v in zip("abc", np.eye(3, DIMS).tolist(), strict=True)}
+FOUND = [
+    {"_index": "golden-bodies", "_id": "one"},
+    {"_index": "golden-bodies", "_id": "three", "_routing": "by"},
+]
 SOME = RequestPlan(Probes(np.array([3, 18]), 9), 3.0, 1.0, 1000, 0.95, "")
 ALL = RequestPlan(None, 3.0, 1.0, 1000, 1.0, "")
 
@@ -89,14 +94,16 @@ def rewritten(name, dialect):
     changes = {"strategy": strategy, "window": 5, "codes": dialect.codes}
     spec = SPEC.model_copy(update=changes)
     planned = []
-    for site in find_sites(body["query"]):
+    for found in find_sites(body):
+        site = replace(found, exclusions=(*found.exclusions, {"ids": {"values": ["self"]}}))
         operands = getattr(site.clause, "operands", (site.clause,))
         vectors = np.array([operand.vector for operand in operands], dtype=np.float32)
-        planned.append(
-            PlannedVectors(site, vectors, plan, ["self"], n_strays, spec, OneCode(), dialect)
-        )
+        planned.append(PlannedVectors(site, vectors, plan, n_strays, spec, OneCode(), dialect))
     before = json.dumps(body)
-    result = rewrite_body(body, planned)
+    if in_two(body, planned) is None:
+        result = one_request(body, planned[0])
+    else:
+        result = with_documents(body, planned, [FOUND] * len(planned))
     assert json.dumps(body) == before, "the caller's body was changed"
     return json.loads(json.dumps(result))
 

@@ -21,6 +21,7 @@ from ...engines.engine import Engine
 from ...search.clauses import SimilarClause, Site
 from ...search.rewriter import Body, PlannedClause
 from ..field import Field, Finding, Options
+from ..scope import Scope, named_values
 from ..shelf import Shelf
 from .promise import SHOWN, TextPromise
 from .request import PlannedText
@@ -43,41 +44,33 @@ class TextField(Field):
     stale_costs = "no request finds them"
     spec: TextSpec
 
-    def plan(self, index: str, sites: Sequence[Site], *, exact: bool) -> Steps[list[PlannedText]]:
+    def plan(self, scope: Scope, sites: Sequence[Site], *, exact: bool) -> Steps[list[PlannedText]]:
         """See `Field`."""
         hasher = MinHasher(self.spec.minhash)
         planned = []
-        texts = yield from self._texts(index, sites)
+        texts = yield from self._texts(scope, sites)
         for site, text in zip(sites, texts, strict=True):
-            shingles, clause = hasher.shingles(text), _similar(site)
-            everywhere = exact or clause.recall == 1.0
+            shingles = hasher.shingles(text)
+            everywhere = exact or site.clause.recall == 1.0
             buckets = None if everywhere else hasher.buckets(shingles)
-            ids = [] if clause.id is None else [clause.id]
-            planned.append(PlannedText(site, as_longs(shingles), buckets, ids, self.spec))
+            planned.append(PlannedText(site, as_longs(shingles), buckets, self.spec))
         return planned
 
-    def _texts(self, index: str, sites: Sequence[Site]) -> Steps[list[str]]:
+    def _texts(self, scope: Scope, sites: Sequence[Site]) -> Steps[list[str]]:
         """What each clause asks about; texts of documents are fetched in one round trip."""
-        field = self.spec.field
+        field, index = self.spec.field, scope.name
         for site in sites:
             if not isinstance(site.clause, SimilarClause) or site.clause.vector is not None:
                 raise ClauseError(
                     f"field {field!r} of index {index!r} holds texts, which have no direction; "
                     f"ask with meta4_similar and 'id' or 'text'"
                 )
-        named = (_similar(site).id for site in sites)
-        ids = list(dict.fromkeys(identity for identity in named if identity is not None))
-        found: dict[str, Any] = {}
-        if ids:
-            found = dict(zip(ids, (yield from self.calls.sources(index, ids, field)), strict=True))
+        named = yield from named_values(self.calls, scope, field, sites)
 
         def text(clause: SimilarClause) -> str:
             if clause.text is not None:
                 return clause.text
-            source = found[str(clause.id)]
-            if source is None:
-                raise NotFoundError(f"document {clause.id!r} is not in index {index!r}")
-            value = value_at(source, field)
+            value = named[str(clause.id)]
             if not isinstance(value, str):
                 raise NotFoundError(f"document {clause.id!r} of index {index!r} has no {field!r}")
             return value
@@ -171,6 +164,10 @@ class TextField(Field):
     def same_but_measured(self, other: FieldSpec) -> bool:
         """See `Field`."""
         return self.spec == other
+
+    def together(self, others: Sequence[Field]) -> Self | None:
+        """See `Field`: nothing was measured that could differ."""
+        return self if all(self.same_but_measured(one.spec) for one in others) else None
 
     def line(self) -> str:
         """See `Field`."""

@@ -1,6 +1,5 @@
 """A clause that asks a field of texts: what it looks into, and how that is scored."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +18,12 @@ class PlannedText(PlannedClause):
         site: the clause where it stands.
         shingles: (m,) int64 of its text, ascending.
         buckets: what is looked into; None for all documents.
-        exclude_ids: documents that may not be among the answers.
         spec: of the field.
     """
 
     site: Site
     shingles: NDArray[np.int64]
     buckets: list[str] | None
-    exclude_ids: Sequence[str]
     spec: TextSpec
 
     @property
@@ -34,14 +31,18 @@ class PlannedText(PlannedClause):
         """See `PlannedClause`: what is not found is hardly a duplicate."""
         return False
 
+    @property
+    def is_cut(self) -> bool:
+        """See `PlannedClause`: the script scores all that it is given."""
+        return False
+
     def within(self) -> Body | None:
         """See `PlannedClause`."""
         own: list[Body] = []
         if self.buckets is not None:
             own.append({"terms": {self.spec.fields.bucket: self.buckets}})
-        return conditions([*own, *self.site.filters], excluded(self.site, self.exclude_ids))
+        return conditions([*own, *self.site.filters], excluded(self.site))
 
-    def query(self, margin: int) -> Body:
+    def query(self, within: Body | None, n: int) -> Body:
         """See `PlannedClause`."""
-        within = self.within()
         return jaccard_query(self.spec, self.shingles, [] if within is None else [within])

@@ -13,6 +13,7 @@ from ....mappings.fields import HashedField
 from ....mappings.spec import FieldSpec, Hashing, IndexSpec, ModelRef
 from ....models.embeddings import embedding_fault
 from ....models.model import HashModel
+from ....models.probing.calibration import more_careful
 from ....models.probing.directory import Directory
 from ....models.probing.ranking import check_plan, default_plan
 from ...engines.calls import Json, Steps, Work
@@ -22,10 +23,11 @@ from ...search.clauses import Site
 from ...search.plan import plan_request
 from ...search.rewriter import Body, PlannedClause
 from ..field import Field, Finding, Options
+from ..scope import Scope, named_values
 from ..shelf import Key, Shelf
 from .directory import read_directory
 from .findings import bucket_finding, drift_finding
-from .operands import ids_in, vectors_of
+from .operands import vectors_of
 from .promise import VectorPromise
 from .request import PlannedVectors, query_vector
 from .stale import count_stale, stale_hits
@@ -33,6 +35,8 @@ from .succession import VectorSuccession
 
 #: What a spec has from measuring, and not from whoever made the index.
 _MEASURED = frozenset({"calibration", "window"})
+#: What a spec has from how documents are written: indexes that differ are searched together.
+_NOT_SEARCHED = frozenset({"former_models", "hashing"})
 
 
 class VectorField(Field):
@@ -85,14 +89,16 @@ class VectorField(Field):
         yield from self.directory(index)
 
     def plan(
-        self, index: str, sites: Sequence[Site], *, exact: bool
+        self, scope: Scope, sites: Sequence[Site], *, exact: bool
     ) -> Steps[list[PlannedVectors]]:
         """See `Field`."""
+        index = scope.name
         model = yield from self.model()
         directory = yield from self.directory(index)
-        vectors = yield from vectors_of(self.calls, index, self.spec, sites)
+        named = yield from named_values(self.calls, scope, self.spec.field, sites)
         planned = []
-        for site, rows in zip(sites, vectors, strict=True):
+        for site in sites:
+            rows = vectors_of(site, named, self.spec, index)
             filtered = yield from self._filtered(index, site, directory)
             clause = site.clause
             recall = 1.0 if exact else clause.recall
@@ -100,7 +106,9 @@ class VectorField(Field):
             plan = plan_request(query, clause.k, recall, self.spec, model, directory, filtered)
             strays, dialect = directory.n_strays, self.calls.dialect
             planned.append(
-                PlannedVectors(site, rows, plan, ids_in(site), strays, self.spec, model, dialect)
+                PlannedVectors(
+                    site, rows, plan, strays, self.spec, model, dialect, by_script=scope.hides
+                )
             )
         return planned
 
@@ -233,6 +241,20 @@ class VectorField(Field):
         """See `Field`."""
         ours, theirs = (spec.model_dump(exclude=set(_MEASURED)) for spec in (self.spec, other))
         return bool(ours == theirs)
+
+    def together(self, others: Sequence[Field]) -> Self | None:
+        """See `Field`: the more careful of what was measured holds for all."""
+        specs = [self.spec, *(one.spec for one in others if isinstance(one, type(self)))]
+        dumps = [spec.model_dump(exclude=set(_MEASURED | _NOT_SEARCHED)) for spec in specs]
+        if len(specs) <= len(others) or any(dump != dumps[0] for dump in dumps):
+            return None
+        former = {model: None for spec in specs for model in spec.former_models}
+        measured = {
+            "calibration": more_careful([spec.calibration for spec in specs]),
+            "window": max(spec.window for spec in specs),
+            "former_models": tuple(former),
+        }
+        return type(self)(self.spec.model_copy(update=measured), self.calls, self.shelf)
 
     def line(self) -> str:
         """See `Field`."""

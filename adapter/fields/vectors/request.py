@@ -1,6 +1,5 @@
 """A clause that asks a field of vectors: what it looks into, and how that is scored."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,8 @@ from ...search.rewriter import PlannedClause, conditions, excluded
 Body = dict[str, Any]
 #: The first phase's window is a multiple of k, but of no smaller k than this.
 SMALLEST_K = 25
+#: The engines' `index.max_rescore_window` unless an index has another.
+MOST_RESCORED = 10_000
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,31 @@ class PlannedVectors(PlannedClause):
         site: the clause where it stands.
         vectors: (1, dims) the query, or (3, dims) a, b and c; float32.
         plan: the buckets.
-        exclude_ids: documents that may not be among the answers.
         n_strays: documents that the index's model did not hash.
         spec: of the field.
         model: the field's.
         dialect: of the engine.
+        by_script: whether the engine's own query would count documents that are hidden.
     """
 
     site: Site
     vectors: NDArray[np.float32]
     plan: RequestPlan
-    exclude_ids: Sequence[str]
     n_strays: int
     spec: IndexSpec
     model: HashModel
     dialect: Dialect
+    by_script: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        """See `PlannedClause`: scripts score all that they are given."""
+        return self.spec.strategy == "native" and not (self.by_script or self._is_multiplied)
+
+    @property
+    def _is_multiplied(self) -> bool:
+        clause = self.site.clause
+        return isinstance(clause, AnalogyClause) and clause.method == "3cosmul"
 
     @property
     def may_widen(self) -> bool:
@@ -65,38 +76,39 @@ class PlannedVectors(PlannedClause):
             if strays:
                 buckets = {"bool": {"should": [buckets, *strays], "minimum_should_match": 1}}
             filters.append(buckets)
-        return conditions([*filters, *self.site.filters], excluded(self.site, self.exclude_ids))
+        return conditions([*filters, *self.site.filters], excluded(self.site))
 
-    def query(self, margin: int) -> Body:
+    def query(self, within: Body | None, n: int) -> Body:
         """See `PlannedClause`."""
-        within, clause = self.within(), self.site.clause
-        if isinstance(clause, AnalogyClause) and clause.method == "3cosmul":
+        if self._is_multiplied:
             a, b, c = self.vectors.tolist()
             return self.dialect.three_cos_mul(self.spec, a, b, c, within)
         vector = query_vector(self.site, self.vectors).tolist()
-        if self.spec.strategy == "native":
-            return self.dialect.knn(self.spec, vector, clause.k + margin, within)
+        if self.is_cut:
+            return self.dialect.knn(self.spec, vector, n, within)
         return self.dialect.script(self.spec, vector, within)
 
     def phases(self) -> Body | None:
         """First by bits in common, then the best of them by cosine.
 
-        None where one exact phase does better: the window would hold all documents, or recall 1
-        was asked for, which a first phase by bits cannot promise.
+        None where one exact phase does better: the window would hold all documents, or more than
+        engines take, or recall 1 was asked for, which a first phase by bits cannot promise; or
+        where the score is none of the bits'.
         """
         clause = self.site.clause
         window = max(clause.k, SMALLEST_K) * self.spec.window
-        if self.spec.strategy != "hamming" or clause.recall == 1.0:
+        if self.spec.strategy != "hamming" or self._is_multiplied or clause.recall == 1.0:
             return None
-        if window >= self.plan.n_documents:
+        if window >= self.plan.n_documents or window > MOST_RESCORED:
             return None
+        within = self.within()
         (code,) = self.model.encode(query_vector(self.site, self.vectors)[None])
         return {
-            "query": self.dialect.hamming(self.spec, code, self.within()),
+            "query": self.dialect.hamming(self.spec, code, within),
             "rescore": {
                 "window_size": window,
                 "query": {
-                    "rescore_query": self.query(0),
+                    "rescore_query": self.query(within, clause.k),
                     "query_weight": 0.0,
                     "rescore_query_weight": 1.0,
                 },

@@ -122,10 +122,10 @@ def _measure_window(
         for query, neighbours in zip(queries, truth, strict=True):
             # Any recall below 1 will do: it is the plan that says where to look.
             clause = SimilarClause(vector=query.vector.tolist(), k=k, recall=0.99)
-            site = Site((), spec.field, clause, (), ())
-            itself = [] if query.id is None else [query.id]
+            itself = [] if query.id is None else [{"ids": {"values": [query.id]}}]
+            site = Site((), spec.field, clause, (), tuple(itself))
             planned = PlannedVectors(
-                site, query.vector[None], everywhere, itself, 0, tried, model, engine.dialect
+                site, query.vector[None], everywhere, 0, tried, model, engine.dialect
             )
             phases = planned.phases()
             if phases is None:
