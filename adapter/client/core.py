@@ -255,10 +255,13 @@ def _hashed(known: HashedIndex, site: Site) -> str:
 
 
 def _without_our_sort(answer: Body, body: Mapping[str, Any]) -> Body:
-    """The hits without the sort values that only our own sort put there."""
+    """The hits without what only our own sort put there, and with what it took away."""
     if "sort" not in body:
-        for hit in answer["hits"]["hits"]:
+        hits = answer["hits"]["hits"]
+        for hit in hits:
             hit.pop("sort", None)
+        if hits and answer["hits"].get("max_score") is None and not number_in(body, "from", 0):
+            answer["hits"]["max_score"] = hits[0]["_score"]
     return answer
 
 

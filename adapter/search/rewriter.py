@@ -100,6 +100,8 @@ def in_two(body: Mapping[str, Any], planned: Sequence[PlannedClause]) -> str | N
         return "where the clause stands"
     if site.clause.boost != 1.0 or site.clause.name is not None:
         return "the clause's boost or _name"
+    if number_in(body, "from", 0) >= site.clause.k:
+        return "from"
     if any(_says(filters, _TOLD) for filters in (site.filters, site.exclusions)):
         return " or ".join(_TOLD)
     return ", ".join(sorted(set(body) - _OF_THE_PAGE)) or None

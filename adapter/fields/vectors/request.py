@@ -62,20 +62,27 @@ class PlannedVectors(PlannedClause):
         return self.plan.probes is not None
 
     def within(self) -> Body | None:
-        """See `PlannedClause`: the probed buckets."""
+        """See `PlannedClause`: the probed buckets.
+
+        Elasticsearch's `knn` answers with documents without a vector too, if its filter keeps them.
+        """
         spec = self.spec
+        vector: Body = {"exists": {"field": spec.field}}
         filters: list[Body] = []
         if self.plan.probes is not None:
             terms = [self.model.terms[bucket] for bucket in self.plan.probes.buckets.tolist()]
             buckets: Body = {"terms": {spec.fields.bucket: terms}}
             strays: list[Body] = []
             if self.n_strays:
-                strays = [{"bool": {"must_not": [{"term": {spec.fields.model: str(spec.model)}}]}}]
+                ours = {"term": {spec.fields.model: str(spec.model)}}
+                strays = [{"bool": {"filter": [vector], "must_not": [ours]}}]
             elif spec.former_models:  # written since they were counted
                 strays = [{"terms": {spec.fields.model: list(spec.former_models)}}]
             if strays:
                 buckets = {"bool": {"should": [buckets, *strays], "minimum_should_match": 1}}
             filters.append(buckets)
+        elif self.site.filters or excluded(self.site):
+            filters.append(vector)
         return conditions([*filters, *self.site.filters], excluded(self.site))
 
     def query(self, within: Body | None, n: int) -> Body:
