@@ -38,11 +38,12 @@ class OpenSearchDialect(Dialect):
         }
 
     def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
-        """`knn`; with no graph it scores every document of the filter."""
-        inner: Body = {"vector": vector, "k": k}
-        if within is not None:
-            inner["filter"] = within
-        return {"knn": {spec.field: inner}}
+        """`knn`; with no graph it scores every document of the filter.
+
+        Without one, deleted documents count among the k, and fewer are found.
+        """
+        everything: Body = {"exists": {"field": spec.field}}
+        return {"knn": {spec.field: {"vector": vector, "k": k, "filter": within or everything}}}
 
     def graph_index_body(self, field: str, dims: int, graph: str) -> Body:
         """See `Dialect`."""
