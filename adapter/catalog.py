@@ -70,7 +70,7 @@ class Catalog:
             ConflictError: a pattern whose indexes have different specs.
         """
         check_index(index, pattern=True)
-        read = partial(_read, self._calls, index, self._shelf)
+        read = partial(_read, self._calls, index, self._shelf, to_search=True)
         return (yield from self._shelf.take(_key(index), read))
 
     def scope(self, known: HashedIndex) -> Steps[Scope]:
@@ -103,7 +103,7 @@ def _key(index: str) -> Key:
     return "index", index, None
 
 
-def _read(calls: Calls, index: str, shelf: Shelf) -> Steps[HashedIndex]:
+def _read(calls: Calls, index: str, shelf: Shelf, *, to_search: bool = False) -> Steps[HashedIndex]:
     try:
         mappings = yield from calls.mappings(index)
     except NotFoundError as error:
@@ -113,11 +113,13 @@ def _read(calls: Calls, index: str, shelf: Shelf) -> Steps[HashedIndex]:
     if not mappings:
         raise NotFoundError(f"no index matches {index!r}; see: meta4 index list")
     each = {name: fields_in(mapping, name, calls, shelf) for name, mapping in mappings.items()}
-    return HashedIndex(index, frozenset(mappings), _together(index, each))
+    return HashedIndex(index, frozenset(mappings), _together(index, each, to_search))
 
 
-def _together(index: str, each: Mapping[str, Mapping[str, Field]]) -> dict[str, Field]:
-    """The fields that a request asks of all these indexes at once.
+def _together(
+    index: str, each: Mapping[str, Mapping[str, Field]], to_search: bool
+) -> dict[str, Field]:
+    """The fields that all these indexes have; to be searched they need not be tuned alike.
 
     Raises:
         ConflictError: they have other fields, or fields that are not searched alike.
@@ -126,8 +128,12 @@ def _together(index: str, each: Mapping[str, Mapping[str, Field]]) -> dict[str, 
     joined: dict[str, Field] = {}
     for name, field in fields.items():
         like = [one[name] for one in others if name in one]
-        together = field.together(like) if len(like) == len(others) else None
-        if together is None:
+        together: Field | None = None
+        if all(one.spec == field.spec for one in like):
+            together = field
+        elif to_search:
+            together = field.together(like)
+        if together is None or len(like) < len(others):
             raise ConflictError(
                 f"{index!r} names {', '.join(sorted(each))}, with different specs of field "
                 f"{name!r}; search them one by one, or rehash those that differ"

@@ -25,6 +25,7 @@ from ..load.loader import LoadReport, load_documents
 from ..search.clauses import MAX_K, Site, find_sites, number_in
 from ..search.rewriter import (
     TIE_MARGIN,
+    WEIGHT,
     PlannedClause,
     in_two,
     nearest_request,
@@ -166,6 +167,10 @@ class Core:
                 break
             yield from self._check_unmoved(known)
             (one,) = yield from self._plan(known, [one.site], exact=True)
+        if one.hides:
+            for hit in answer["hits"]["hits"]:
+                hit["_score"] /= WEIGHT
+            answer["hits"]["max_score"] = None
         total = answer["hits"].get("total")
         if total is not None and total["value"] >= k:  # what was looked into, else
             answer["hits"]["total"] = {"value": k, "relation": "eq"}

@@ -45,6 +45,9 @@ _OF_THE_PAGE = frozenset(
 )
 #: What queries beside the clause may say that comes back with the hits.
 _TOLD = ("_name", "inner_hits")
+#: Of a score that others are added to, which then do not change the order. A power of two: what
+#: is divided by it again has the digits that it had.
+WEIGHT = 2.0**20
 #: A query of OpenSearch's that takes no `sort`.
 _UNSORTED = "hybrid"
 #: Engines take 1,024 queries in each other, and a group has three.
@@ -59,9 +62,12 @@ class PlannedClause(ABC):
 
     Attributes:
         site: the clause where it stands.
+        hides: whether the engine hides documents from who asks. OpenSearch's document-level
+            security then adds the score of its own query to each.
     """
 
     site: Site
+    hides: bool
 
     @property
     @abstractmethod
@@ -176,7 +182,10 @@ def _scored(one: PlannedClause, margin: int) -> Body:
     if phases is not None:
         return phases
     n = min(one.site.clause.k + margin, MAX_K)
-    return {"query": one.query(one.within(), n), "sort": SORT}
+    query = one.query(one.within(), n)
+    if one.hides:
+        query = {"bool": {"must": [query], "boost": WEIGHT}}
+    return {"query": query, "sort": SORT}
 
 
 def _documents(one: PlannedClause, hits: Sequence[Hit]) -> Body:

@@ -8,7 +8,7 @@ from support.words import FIELD
 
 from meta4 import Document, HashModel, Meta4
 from meta4.adapter.measure.tune import tune_index
-from meta4.errors import ClauseError, EmbeddingError, NotFoundError
+from meta4.errors import ClauseError, ConflictError, EmbeddingError, NotFoundError
 from meta4.mappings.spec import STRATEGIES
 from meta4.models.specs import CellsSpec
 
@@ -187,6 +187,8 @@ def test_case_07_several_indexes_are_one(engine, two, x, monkeypatch):
             for q in x[100:140]
         ]
         assert np.mean(hit) >= 0.9 - 2 * np.std(hit) / np.sqrt(len(hit))
+    with pytest.raises(ConflictError, match="with different specs"):
+        tune_index(engine, alias)  # that would write one's spec into the other
     with pytest.raises(NotFoundError, match="document 'nowhere' is not in index"):
         meta4.search(index=alias, body={"query": {"meta4_similar": {FIELD: {"id": "nowhere"}}}})
     with pytest.raises(NotFoundError, match=r"no such index \[missing\]"):

@@ -5,13 +5,15 @@ import itertools
 import json
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 from support import ROOT
 from support.secured import HASHED, PASSWORD, SecuredElasticsearch, SecuredOpenSearch
 from support.servers import running
+from support.vectors import unit
 from support.words import FIELD, word_documents
 
-from meta4 import DocumentHasher
+from meta4 import DocumentHasher, Meta4
 from meta4.adapter.cli.main import cli
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import load_documents
@@ -251,6 +253,54 @@ def test_privileges(site, monkeypatch, capsys, name, columns):
     assert refused(columns) is None
     for less in fewer(columns):
         assert refused(less), f"one is spare: {columns} beside {less}"
+
+
+#: What the first row of OpenSearch's table grants.
+READS = ["read", "indices:admin/mappings/get"]
+SEES_ALIASES = "indices:admin/aliases/get"
+
+
+def reader(site, actions, **more):
+    """A user of OpenSearch who may search, with rights on documents, say."""
+    name = site.new()
+    on_index = {"index_patterns": ["perm-*"], "allowed_actions": actions, **more}
+    on_models = {"index_patterns": ["meta4-models"], "allowed_actions": ["read"]}
+    role = {
+        "cluster_permissions": ["cluster_monitor", "cluster_composite_ops_ro"],
+        "index_permissions": [on_index, on_models],
+    }
+    api = "/_plugins/_security/api"
+    site.engine.request("PUT", f"{api}/roles/{name}", role)
+    user = {"hash": HASHED, "opendistro_security_roles": [name]}
+    site.engine.request("PUT", f"{api}/internalusers/{name}", user)
+    return Meta4(site.url(name))
+
+
+@pytest.mark.parametrize("site", ["opensearch"], indirect=True)
+@pytest.mark.parametrize("recall", [0.9, 1.0])
+def test_the_nearest_are_of_those_that_one_may_see(site, sample, recall):
+    """k-NN counts documents that document-level security hides."""
+    meta4 = reader(site, READS, dls=json.dumps({"term": {"tenth": 3}}))
+    vectors = unit(sample.vectors[:1000][3::10])
+    for query in sample.vectors[2000:2020]:
+        clause = {"meta4_similar": {FIELD: {"vector": query.tolist(), "recall": recall}}}
+        answer = meta4.search(index=BASE, body={"query": clause, "_source": False})
+        best = np.sort((1 + vectors @ query / np.linalg.norm(query)) / 2)[::-1][:10]
+        scores = [hit["_score"] for hit in answer["hits"]["hits"]]
+        assert np.allclose(scores, best, atol=1e-5)
+        assert answer["hits"]["total"]["value"] == 10
+
+
+@pytest.mark.parametrize("site", ["opensearch"], indirect=True)
+def test_who_asks_through_an_alias_must_see_its_filter(site, sample):
+    alias = site.new()
+    add = {"index": BASE, "alias": alias, "filter": {"term": {"tenth": 3}}}
+    site.engine.request("POST", "/_aliases", {"actions": [{"add": add}]})
+    clause = {"meta4_similar": {FIELD: {"vector": sample.vectors[2000].tolist()}}}
+    with pytest.raises(RefusedError, match=SEES_ALIASES):
+        reader(site, READS).search(index=alias, body={"query": clause})
+    answer = reader(site, [*READS, SEES_ALIASES]).search(index=alias, body={"query": clause})
+    assert {hit["_source"]["tenth"] for hit in answer["hits"]["hits"]} == {3}
 
 
 @on_both

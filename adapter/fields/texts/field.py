@@ -53,7 +53,7 @@ class TextField(Field):
             shingles = hasher.shingles(text)
             everywhere = exact or site.clause.recall == 1.0
             buckets = None if everywhere else hasher.buckets(shingles)
-            planned.append(PlannedText(site, as_longs(shingles), buckets, self.spec))
+            planned.append(PlannedText(site, as_longs(shingles), buckets, self.spec, scope.hides))
         return planned
 
     def _texts(self, scope: Scope, sites: Sequence[Site]) -> Steps[list[str]]:

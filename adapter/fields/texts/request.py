@@ -19,12 +19,14 @@ class PlannedText(PlannedClause):
         shingles: (m,) int64 of its text, ascending.
         buckets: what is looked into; None for all documents.
         spec: of the field.
+        hides: see `PlannedClause`.
     """
 
     site: Site
     shingles: NDArray[np.int64]
     buckets: list[str] | None
     spec: TextSpec
+    hides: bool = False
 
     @property
     def may_widen(self) -> bool:

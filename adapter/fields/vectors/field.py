@@ -107,7 +107,7 @@ class VectorField(Field):
             strays, dialect = directory.n_strays, self.calls.dialect
             planned.append(
                 PlannedVectors(
-                    site, rows, plan, strays, self.spec, model, dialect, by_script=scope.hides
+                    site, rows, plan, strays, self.spec, model, dialect, hides=scope.hides
                 )
             )
         return planned

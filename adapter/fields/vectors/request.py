@@ -34,7 +34,7 @@ class PlannedVectors(PlannedClause):
         spec: of the field.
         model: the field's.
         dialect: of the engine.
-        by_script: whether the engine's own query would count documents that are hidden.
+        hides: see `PlannedClause`; the engine's own query would count what is hidden.
     """
 
     site: Site
@@ -44,12 +44,12 @@ class PlannedVectors(PlannedClause):
     spec: IndexSpec
     model: HashModel
     dialect: Dialect
-    by_script: bool = False
+    hides: bool = False
 
     @property
     def is_cut(self) -> bool:
         """See `PlannedClause`: scripts score all that they are given."""
-        return self.spec.strategy == "native" and not (self.by_script or self._is_multiplied)
+        return self.spec.strategy == "native" and not (self.hides or self._is_multiplied)
 
     @property
     def _is_multiplied(self) -> bool:
@@ -99,12 +99,14 @@ class PlannedVectors(PlannedClause):
         """First by bits in common, then the best of them by cosine.
 
         None where one exact phase does better: the window would hold all documents, or more than
-        engines take, or recall 1 was asked for, which a first phase by bits cannot promise; or
-        where the score is none of the bits'.
+        engines take, or recall 1 was asked for, which a first phase by bits cannot promise; where
+        the score is another's, and where others are added to it.
         """
         clause = self.site.clause
         window = max(clause.k, SMALLEST_K) * self.spec.window
-        if self.spec.strategy != "hamming" or self._is_multiplied or clause.recall == 1.0:
+        if self.spec.strategy != "hamming" or clause.recall == 1.0:
+            return None
+        if self._is_multiplied or self.hides:
             return None
         if window >= self.plan.n_documents or window > MOST_RESCORED:
             return None
