@@ -54,8 +54,8 @@ class Meta4:
     def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """Rewrite a body and send it; a body without clauses is sent as it is.
 
-        A page that comes back short although the plan did not look everywhere is asked for
-        again, exactly.
+        Each clause means the k nearest of what everything around it lets through. Where one
+        request cannot say that, they are asked for first.
 
         Raises:
             ClauseError: a clause that cannot be read, or stands where it cannot be rewritten.
@@ -74,10 +74,11 @@ class Meta4:
         return self.engine.run(self.core.msearch(index, bodies))
 
     def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
-        """The body that `search` would send, for those who send it themselves.
+        """The body that `search` would send last, for those who send it themselves.
 
-        What takes more than one request is left to them: a short page is not widened, and
-        aggregations see what the engine's query matches (k documents of every segment).
+        Where a clause's documents must be known first, they are asked for, and stand in it by their
+        ids. Where one request does, the rest is left to them: a short page is not asked for again,
+        `hits.total` counts what was found on the way, and ties at the end of a page are left.
         """
         return self.engine.run(self.core.rewrite(index, body))
 
