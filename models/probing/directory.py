@@ -1,10 +1,13 @@
 """The directory of an index: which buckets hold how many documents."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+_DIGITS = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,17 @@ def bucket_terms(n_buckets: int) -> list[str]:
     """The buckets' keywords, by id: hexadecimal of one width, so that terms sort as ids do."""
     width = term_width(n_buckets)
     return [f"{bucket:0{width}x}" for bucket in range(n_buckets)]
+
+
+def bucket_ids(terms: Iterable[object], n_buckets: int) -> NDArray[np.int64]:
+    """The buckets that keywords name.
+
+    What no model of so many buckets writes is passed over: a document of another model, or of
+    somebody else, may name buckets that there are not, or in other digits.
+    """
+    width, ids = term_width(n_buckets), []
+    for term in terms:
+        if isinstance(term, str) and len(term) == width and _DIGITS.issuperset(term):
+            ids.append(int(term, 16))
+    found = np.asarray(ids, dtype=np.int64)
+    return found[found < n_buckets]

@@ -6,7 +6,7 @@ from support.reference import reference_probe_order
 
 from meta4.errors import InputError
 from meta4.models.probing.calibration import TARGETS, Calibration, calibrate
-from meta4.models.probing.directory import Directory, bucket_terms
+from meta4.models.probing.directory import Directory, bucket_ids, bucket_terms
 from meta4.models.probing.ranking import check_plan, rank_buckets
 
 
@@ -146,3 +146,10 @@ def test_interpolation_is_between_its_neighbours():
     assert calibration.share(0.95, 1000) == 1.0  # continued, and no more than all
     assert calibration.share(0.5, 1) == pytest.approx(0.01)
     assert calibration.share(0.9999, 10) == 1.0
+
+
+def test_a_keyword_names_a_bucket_as_the_model_writes_it_or_none():
+    assert bucket_ids(bucket_terms(300), 300).tolist() == list(range(300))
+    odd = ["12c", "00", "0000", "zzz", "-01", "0x1", "1_0", "0A1", "", 7, None]
+    assert bucket_ids(["0ff", *odd, "001"], 300).tolist() == [255, 1]
+    assert len(bucket_ids([], 300)) == 0

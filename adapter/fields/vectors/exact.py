@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import InputError
+from ....errors import EmbeddingError, InputError
 from ....mappings.spec import IndexSpec
-from ....models.embeddings import as_embedding
+from ....models.embeddings import as_embedding, embedding_fault
 from ...engines.engine import Engine
 from ..queries import sample_documents
 
@@ -46,17 +46,28 @@ def draw_queries(
     n: int,
     seed: int,
     given: NDArray[Any] | None,
+    within: dict[str, Any] | None = None,
 ) -> list[Query]:
     """Rows of `given`, (m, dims), or documents where it is None: at most `n`, drawn by the seed.
 
+    Documents may be drawn under a filter; one whose vector cannot be read here is passed over.
+
     Raises:
-        EmbeddingError: rows of other dimensions, or that cannot be searched for.
+        EmbeddingError: rows of other dimensions, or that cannot be searched for; no document's
+            vector can be read.
         InputError: no row, or no document with a vector.
     """
-    if given is None:
-        drawn = sample_documents(engine, index, spec.field, n, seed)
-        return [Query(identity, as_embedding(values, spec.dims)) for identity, values in drawn]
-    return _sample_rows(given, spec, n, seed)
+    if given is not None:
+        return _sample_rows(given, spec, n, seed)
+    drawn = sample_documents(engine, index, spec.field, n, seed, within)
+    faults = [embedding_fault(values, spec.dims) for _, values in drawn]
+    if None not in faults:
+        raise EmbeddingError(f"document {drawn[0][0]!r} of index {index!r}: {faults[0]}")
+    return [
+        Query(identity, as_embedding(values, spec.dims))
+        for (identity, values), fault in zip(drawn, faults, strict=True)
+        if fault is None
+    ]
 
 
 def _sample_rows(vectors: NDArray[Any], spec: IndexSpec, n: int, seed: int) -> list[Query]:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from ....ingest.documents import value_at
 from ....mappings.spec import IndexSpec
 from ....models.model import HashModel
-from ....models.probing.directory import Directory
+from ....models.probing.directory import Directory, bucket_ids
 from ...engines.engine import Engine
 from ..field import Finding
 
@@ -14,9 +14,11 @@ from ..field import Finding
 _GIANT, _GIANT_SHARE = 20.0, 0.01
 #: Documents looked into for a random document's bucket, as a multiple of what equal ones take.
 _SKEW = 4.0
+#: Documents that say something.
+_FEWEST = 200
 #: Share of the newest documents that lie where the training data does not, beyond chance.
 _DRIFT, _DRIFT_ERRORS = 0.15, 5.0
-_NEWEST, _FEWEST = 2_000, 200
+_NEWEST = 2_000
 _DRAWS = 50
 
 
@@ -29,14 +31,20 @@ def bucket_finding(index: str, spec: IndexSpec, directory: Directory) -> Finding
     mean = float(counts.sum()) / spec.n_buckets
     largest = int(counts.max())
     skew = float(np.square(counts, dtype=np.float64).sum() * spec.n_buckets / counts.sum() ** 2)
+    by_chance = (spec.n_buckets - 1) / float(
+        counts.sum()
+    )  # where few documents lie in many buckets
     n_empty = spec.n_buckets - len(counts)
     figures = {"filled": len(counts), "empty": n_empty, "largest": largest, "skew": skew}
     found = (
-        f"{spec.n_buckets:,}, {n_empty:,} of them empty; {mean:,.0f} documents on average, "
+        f"{spec.n_buckets:,}, {n_empty:,} of them empty; {mean:,.1f} documents on average, "
         f"{largest:,} in the largest; a document's own bucket is {skew:.1f} times the average"
     )
+    if directory.n_documents < _FEWEST:
+        few = f"{found}; {directory.n_documents:,} documents are too few to tell"
+        return Finding("buckets", "fine", few, "", figures)
     giant = largest > _GIANT * mean and largest > _GIANT_SHARE * counts.sum()
-    if giant or skew > _SKEW:
+    if giant or skew - by_chance > _SKEW:
         todo = (
             f"train a model on this index's vectors, then: meta4 index rehash ALIAS --model NEW "
             f"({index} behind an alias)"
@@ -104,5 +112,7 @@ def _newest(engine: Engine, index: str, spec: IndexSpec) -> NDArray[np.int64]:
         "track_total_hits": False,
     }
     hits = engine.search(index, body)["hits"]["hits"]
-    buckets = [int(value_at(hit["_source"], path)[0], 16) for hit in hits]
-    return np.bincount(np.asarray(buckets, dtype=np.int64), minlength=spec.n_buckets)
+    # One that somebody wrote by hand may have no bucket, or not in a list.
+    written = [value_at(hit.get("_source", {}), path) for hit in hits]
+    firsts = [terms[0] for terms in written if isinstance(terms, list) and terms]
+    return np.bincount(bucket_ids(firsts, spec.n_buckets), minlength=spec.n_buckets)

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....errors import InputError
 from ....mappings.spec import IndexSpec
 from ....models.choice.judgement import Look, look
 from ....models.model import HashModel
 from ....models.probing.calibration import TARGETS, Calibration, calibrate
+from ....models.probing.directory import Directory, bucket_ids
 from ...engines.engine import Engine
 from ...search.clauses import SimilarClause, Site
 from ...search.plan import RequestPlan
@@ -61,22 +63,27 @@ def tune_vectors(
         progress: called with the number of queries done since the last call.
 
     Raises:
-        InputError: no documents yet, or no queries.
+        InputError: no queries, or no hashed document that one of them could find.
         EmbeddingError: a given vector that cannot be searched for.
     """
     directory = engine.run(read_directory(engine.calls, index, spec, None))
-    queries = draw_queries(engine, index, spec, n_queries, seed, given)
-    farthest = max(1, directory.n_documents - 1)
+    # Strays are in every answer wherever one looks, so that they say nothing of the order.
+    hashed = {"term": {spec.fields.model: str(spec.model)}} if directory.n_strays else None
+    # A document that is the query is no answer to it.
+    farthest = directory.n_documents - directory.n_strays - (given is None)
+    if farthest < 1 or not directory.n_postings:
+        raise _too_few(index, directory, given is None)
+    queries = draw_queries(engine, index, spec, n_queries, seed, given, hashed)
     rows: list[NDArray[np.float64]] = []
     looks: list[Look] = []
     for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):
         depth = min(reach, farthest)
-        truth = exact_neighbours(engine, index, spec, group, depth, progress)
+        truth = exact_neighbours(engine, index, spec, group, depth, progress, hashed)
         for query, neighbours in zip(group, truth, strict=True):
             own = look(model, query.vector, spec.plan, directory)
             if len(rows) % _KEPT_STEP == 0:
                 looks.append(own)
-            met = [_ids(terms) for terms in neighbours.buckets[:depth]]
+            met = [bucket_ids(terms, model.n_buckets) for terms in neighbours.buckets[:depth]]
             rows.append(own.needed(met, model.n_buckets))
 
     def share_at(limit: float) -> float:
@@ -101,8 +108,17 @@ def _without_each_sixth(queries: list[Query]) -> list[Query]:
     return [query for i, query in enumerate(queries) if i % DEEP_STEP]
 
 
-def _ids(terms: list[str]) -> NDArray[np.int64]:
-    return np.array([int(term, 16) for term in terms], dtype=np.int64)
+def _too_few(index: str, directory: Directory, by_documents: bool) -> InputError:
+    """Why nothing can be measured, and the way out."""
+    way = f"load some: meta4 ingest FILE --index {index}"
+    if directory.n_strays:
+        way = f"hash what is there: meta4 index heal {index}"
+    n_hashed = directory.n_documents - directory.n_strays
+    least = "two, each of which asks for the other" if by_documents else "one that can be found"
+    return InputError(
+        f"index {index!r} has too few hashed documents to measure with, {n_hashed:,} of the "
+        f"{directory.n_documents:,} that have a vector; expected at least {least}; {way}"
+    )
 
 
 def _measure_window(
