@@ -56,12 +56,14 @@ class Judged:
     """How much was found of what was to be found.
 
     Attributes:
-        recall: mean share, ties counted by score.
+        n: answers that were to be found.
+        recall: mean share of them, ties counted by score; 1 of none.
         error: its standard error.
         promised: mean share that was to be expected.
         details: the same for parts of it.
     """
 
+    n: int
     recall: float
     error: float
     promised: float

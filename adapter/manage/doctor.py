@@ -15,6 +15,8 @@ from .move_state import are_held, state_in
 
 #: Standard errors by which a recall may fall short of what is promised.
 _ERRORS = 3.0
+#: Documents that can be measured: each asks for the others.
+_FEWEST = 2
 _LARGEST_SHARD, _SMALLEST_SHARD = 50e9, 1e9
 _SEGMENTS, _DELETED = 30, 0.3
 
@@ -54,7 +56,7 @@ def _examine_field(
     n_queries: int,
     progress: Callable[[int], None],
 ) -> list[Finding]:
-    with_value = engine.count(index, {"exists": {"field": field.scored}})
+    with_value = engine.count(index, {"exists": {"field": field.spec.field}})
     return [
         _documents(engine, index, field, with_value),
         *field.findings(engine, index),
@@ -110,6 +112,8 @@ def _promise(
 ) -> Finding:
     promise = field.promise
     missing = promise.missing()
+    if missing is not None and n_documents < _FEWEST:
+        return Finding("promise", "fine", f"{missing}; too few to measure", "", {"recall": None})
     if missing is not None:
         return Finding("promise", "act", missing, promise.remedy(index), {"recall": None})
     try:
@@ -118,6 +122,8 @@ def _promise(
         )
     except InputError as error:
         return Finding("promise", "fine", str(error), "", {"recall": None})
+    if measured.lack is not None:
+        return Finding("promise", "fine", measured.lack, "", {"recall": None})
     basis = promise.basis(n_documents)
     figures = {
         "recall": measured.recall_at_k,

@@ -22,6 +22,7 @@ class Evaluation:
     """What was measured.
 
     Attributes:
+        n_to_find: answers that there were to all the queries; of none, the recall says nothing.
         recall_asked: what was promised: what every request asked for, where it can.
         recall_at_k: what was found of what was to be found, ties counted by score.
         recall_error: its standard error.
@@ -34,6 +35,7 @@ class Evaluation:
     index: str
     k: int
     n_queries: int
+    n_to_find: int
     recall_asked: float
     recall_at_k: float
     recall_error: float
@@ -44,9 +46,20 @@ class Evaluation:
     exact_p95_ms: float
     details: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def lack(self) -> str | None:
+        """Why it says nothing of the recall, in words; None where it does."""
+        if self.n_to_find:
+            return None
+        return (
+            f"nothing was to be found in index {self.index!r}: none of {self.n_queries:,} queries "
+            f"has an answer beside itself"
+        )
+
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """For JSON; a recall of nothing is none."""
+        nothing = {} if self.n_to_find else dict.fromkeys(("recall_at_k", "recall_error"))
+        return asdict(self) | nothing
 
 
 def evaluate_index(
@@ -110,6 +123,7 @@ def evaluate_index(
         index=index,
         k=k,
         n_queries=len(questions),
+        n_to_find=judged.n,
         recall_asked=judged.promised,
         recall_at_k=judged.recall,
         recall_error=judged.error,

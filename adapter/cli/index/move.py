@@ -118,7 +118,7 @@ def _show_move(report: RehashReport, as_json: bool) -> None:
     else:
         measured = (
             ""
-            if evaluation is None
+            if evaluation is None or evaluation.lack
             else f"; recall {evaluation.recall_at_k:.3f} where "
             f"{evaluation.recall_asked:g} is promised"
         )
@@ -133,5 +133,5 @@ def _show_move(report: RehashReport, as_json: bool) -> None:
         )
     if loaded.n_refused:
         for refusal in loaded.refusals[:20]:
-            notes.print(f"refused id {refusal.id}: {refusal.reason}", markup=False)
+            notes.print(f"refused id {refusal.id}: {refusal.reason}")
         raise click.exceptions.Exit(2)

@@ -115,12 +115,13 @@ class TextJudge(Judge):
     def judged(self) -> Judged:
         """See `Judge`; details by similarity, from each that is shown up to the next."""
         ends = [*SHOWN[1:], np.inf]
-        details = [
-            {"similarity_from": low, **self._of([p for p in self._pairs if low <= p[0] < high])}
-            for low, high in zip(SHOWN, ends, strict=True)
-        ]
+        details = []
+        for low, high in zip(SHOWN, ends, strict=True):
+            part = [pair for pair in self._pairs if low <= pair[0] < high]
+            shares = self._of(part) if part else dict.fromkeys(("found", "promised"))
+            details.append({"similarity_from": low, "pairs": len(part), **shares})
         whole = self._of(self._pairs)
-        return Judged(whole["found"], self._error(), whole["promised"], details)
+        return Judged(len(self._pairs), whole["found"], self._error(), whole["promised"], details)
 
     def _error(self) -> float:
         """Standard error of the share found, about the one promised.
@@ -137,11 +138,10 @@ class TextJudge(Judge):
         return float(np.linalg.norm(list(off.values()))) / max(1, len(self._pairs))
 
     def _of(self, pairs: Sequence[tuple[float, bool, str]]) -> Json:
-        """Of pairs of documents: how many, the share found, and that promised."""
+        """Of pairs of documents the share found, and that promised."""
         if not pairs:
-            return {"pairs": 0, "found": 1.0, "promised": 1.0}
+            return {"found": 1.0, "promised": 1.0}
         return {
-            "pairs": len(pairs),
             "found": float(np.mean([found for _, found, _ in pairs])),
             "promised": float(np.mean([self._minhash.found(min(1.0, s)) for s, _, _ in pairs])),
         }

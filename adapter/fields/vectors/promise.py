@@ -115,15 +115,17 @@ class VectorJudge(Judge):
     def __init__(self, k: int, recall: float) -> None:
         self._k = k
         self._recalls: list[float] = []
+        self._n = 0
         self.asks = recall
 
     def add(self, asked: Question, found: Sequence[Json], truth: Sequence[Json]) -> None:
         """See `Judge`."""
         scores = [np.asarray([hit["_score"] for hit in hits]) for hits in (found, truth)]
+        self._n += min(self._k, len(truth))
         self._recalls.append(recall_by_score(scores[0], scores[1], self._k))
 
     def judged(self) -> Judged:
         """See `Judge`."""
         recalls = self._recalls
         error = float(np.std(recalls) / np.sqrt(len(recalls)))
-        return Judged(float(np.mean(recalls)), error, self.asks)
+        return Judged(self._n, float(np.mean(recalls)), error, self.asks)
