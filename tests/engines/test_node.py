@@ -249,6 +249,19 @@ def test_a_server_that_needs_a_whole_jdk_says_so(monkeypatch, tmp_path):
     assert java.find_java(artifacts.silent, frozenset({"jdk.jdi"})).home == tmp_path
 
 
+@pytest.mark.server
+def test_another_servers_port_is_refused_and_its_answer_not_taken(nodes, data, monkeypatch):
+    port = int(nodes("opensearch").url.rpartition(":")[2])
+    with pytest.raises(NodeError, match=rf"port {port} is taken .*--port"):
+        small(data, port=port).start()
+    assert not data.exists()
+    # Taken just after we looked: the other answers while ours is starting.
+    monkeypatch.setattr(node, "free_port", lambda preferred: preferred or free_port(0))
+    with pytest.raises(NodeError, match=r"(?s)ended with code .*last words"):
+        small(data, port=port).start()
+    assert node.status(data) is None
+
+
 def test_a_taken_port_gives_another():
     import socket
 

@@ -88,8 +88,8 @@ class EmbeddedNode:
             keep: leave it running when this process ends.
 
         Raises:
-            NodeError: already running on this data, no memory, disk or network, or the server
-                ended; its own last words are in the message.
+            NodeError: already running on this data, a port that is taken, no memory, disk or
+                network, or the server ended; its own last words are in the message.
         """
         running = status(self.folders.root)
         if running is not None:
@@ -97,13 +97,18 @@ class EmbeddedNode:
                 f"a node runs on {self.folders.root} already, at {running.url}; "
                 f"stop it with: meta4 node stop, or name another folder with --data"
             )
+        port = self._port or free_port(DEFAULT_PORT)
+        if free_port(port) != port:
+            raise NodeError(
+                f"port {port} is taken by another server, or not ours to take; name another with "
+                f"--port, or leave it out"
+            )
         home = self.server.home(self._progress)
         java = find_java(self._progress, self.server.java_modules)
         _check_memory(self._heap_mb)
         self.folders.root.mkdir(parents=True, exist_ok=True)
         check_disk(self.folders.root, _DISK_NEEDED, "a node")
         self.folders.make()
-        port = self._port or free_port(DEFAULT_PORT)
         options = jvm_options(
             java, home, self.folders, self._heap_mb, quick_start=self._quick_start
         )
@@ -150,13 +155,18 @@ class EmbeddedNode:
                     f"the server ended with code {code} while it was starting; "
                     f"its last words:\n{last_words(self.folders.root)}"
                 )
-            if _answers(self.url):
+            if self._listens() and _answers(self.url):
                 return
             time.sleep(0.2)
         raise NodeError(
             f"the server did not answer within {_READY_WITHIN:.0f} s; "
             f"its last words:\n{last_words(self.folders.root)}"
         )
+
+    def _listens(self) -> bool:
+        """Whether this server has the port: another may have taken it meanwhile, and answer."""
+        said = self.folders.output.read_text(errors="replace")
+        return f"publish_address {{{self.url.removeprefix('http://')}}}" in said
 
 
 def status(data: Path | None = None) -> NodeStatus | None:
