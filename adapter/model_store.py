@@ -2,15 +2,18 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 from platformdirs import user_cache_path
+from pydantic import ValidationError
 
 from ..errors import ArtifactError, ConflictError, NotFoundError, RefusedError
-from ..mappings.spec import ModelRef
+from ..mappings.spec import ModelRef, check_model_name, model_name
 from ..models.artifact import Manifest, read_manifest, verify_model
+from ..models.faults import first_fault
 from ..models.model import HashModel
 from .engines.engine import Engine
 
@@ -44,12 +47,14 @@ class ModelStore:
         """Store a model as the next version of `name`; the same bytes again change nothing.
 
         Raises:
+            InputError: a name that cannot be one.
             ConflictError: somebody else stored a version of that name meanwhile, three times.
         """
+        check_model_name(name)
         self._ensure_index()
         sha256 = model.manifest.sha256
         for _ in range(3):
-            versions = [entry for entry in self.list() if entry["name"] == name]
+            versions = self._versions(name)
             for entry in versions:
                 if entry["sha256"] == sha256:
                     return ModelRef(name=name, version=entry["version"], sha256=sha256)
@@ -93,11 +98,7 @@ class ModelStore:
 
     def _entry(self, reference: str) -> tuple[ModelRef, str]:
         name, _, wanted = reference.partition("@")
-        found = [
-            entry
-            for entry in self.list()
-            if entry["name"] == name and wanted in ("", str(entry["version"]))
-        ]
+        found = [entry for entry in self._versions(name) if wanted in ("", str(entry["version"]))]
         if not found:
             raise NotFoundError(
                 f"model {reference!r} is not in the store of {self._engine.url}; "
@@ -108,7 +109,10 @@ class ModelStore:
         return ref, orjson.dumps(entry["manifest"]).decode()
 
     def list(self) -> list[dict[str, Any]]:
-        """Manifests' headers: name, version, sha256, size, and the manifest as a dict."""
+        """Manifests' headers: name, version, sha256, size, and the manifest as a dict.
+
+        Of what this version cannot read there is what can be told, and `fault`, which says why.
+        """
         body = {
             "size": 10_000,
             "query": {"exists": {"field": "version"}},
@@ -119,8 +123,13 @@ class ModelStore:
             hits = self._engine.search(STORE_INDEX, body)["hits"]["hits"]
         except NotFoundError:
             return []
-        entries = [hit["_source"] for hit in hits]
-        return [{**entry, "manifest": orjson.loads(entry["manifest"])} for entry in entries]
+        return [_header(hit) for hit in hits]
+
+    def _versions(self, name: str) -> Sequence[dict[str, Any]]:
+        """Those headers of a name."""
+        return [
+            entry for entry in self.list() if entry["name"] == name and entry["version"] is not None
+        ]
 
     def manifest(self, ref: ModelRef) -> Manifest:
         """A stored model's manifest."""
@@ -190,6 +199,26 @@ class ModelStore:
         )
 
 
+def _header(hit: dict[str, Any]) -> dict[str, Any]:
+    """What `ModelStore.list` has of a document, whoever wrote it."""
+    source = hit["_source"]
+    named = {key: source.get(key) for key in ModelRef.model_fields}
+    header = {**dict.fromkeys(("size", "n_chunks")), **source, **named, "manifest": None}
+    where = f"model {hit['_id']!r} in the store"
+    try:
+        ref = ModelRef.model_validate(named)
+    except ValidationError as error:
+        fault = first_fault(error)
+        why = f"{where}: {fault.place}: {fault.message}; another version of meta4 may read it"
+        return header | {"name": hit["_id"], "version": None, "fault": why}
+    header |= ref.model_dump()
+    try:
+        read_manifest(str(source.get("manifest")).encode(), where)
+    except ArtifactError as error:
+        return header | {"fault": str(error)}
+    return header | {"manifest": orjson.loads(source["manifest"])}
+
+
 def _chunk_id(ref: ModelRef, i: int) -> str:
     digest = hashlib.sha256(f"{ref}:{ref.sha256}:{i}".encode()).hexdigest()
     return f"chunk-{digest[:40]}"
@@ -211,6 +240,4 @@ def resolve_reference(store: ModelStore, reference: str) -> tuple[ModelRef, Hash
 
 def store_name(folder: Path) -> str:
     """The name under which a folder's model is stored."""
-    name = folder.resolve().name.lower()
-    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in name)
-    return cleaned.lstrip("_.-")[:64] or "model"
+    return model_name(folder.resolve().name)

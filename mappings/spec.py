@@ -1,11 +1,12 @@
 """What a hashed index is, as its mapping's `_meta.meta4` keeps it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ..errors import ConflictError, NotFoundError
+from ..errors import ConflictError, InputError, NotFoundError
 from ..models.faults import first_fault
 from ..models.probing.calibration import Calibration
 from ..models.probing.ranking import Plan
@@ -15,6 +16,7 @@ from .fields import ROOT, HashedField
 Strategy = Literal["native", "script", "hamming"]
 STRATEGIES: tuple[Strategy, ...] = ("native", "script", "hamming")
 Hashing = Literal["server", "client"]
+_MODEL_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 
 class ModelRef(BaseModel):
@@ -22,12 +24,31 @@ class ModelRef(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    name: str = Field(pattern=_MODEL_NAME)
     version: int = Field(ge=1)
     sha256: str
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+
+def model_name(text: str) -> str:
+    """The name of a model that is nearest to a text."""
+    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in text)
+    return cleaned.lower().lstrip("_.-")[:64] or "model"
+
+
+def check_model_name(name: str) -> None:
+    """Refuse what cannot be a model's name.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if re.fullmatch(_MODEL_NAME, name) is None or name.endswith("\n"):
+        raise InputError(
+            f"model name {name!r}: expected 1 to 64 of the characters a-z, 0-9, '_', '-' and '.', "
+            f"beginning with a letter or digit, as in {model_name(name)!r}"
+        )
 
 
 class FieldSpec(BaseModel):
@@ -43,6 +64,12 @@ class FieldSpec(BaseModel):
     kind: ClassVar[str]
     format: Literal[1] = 1
     field: str
+
+    @field_validator("field")
+    @classmethod
+    def _can_be_a_field(cls, name: str) -> str:
+        HashedField(name)
+        return name
 
     @property
     def fields(self) -> HashedField:

@@ -1,7 +1,7 @@
 """What commands share: where the cluster is, progress bars, tables, JSON."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,8 +36,30 @@ from ..fields.promise import Table as FieldTable
 F = TypeVar("F", bound=Callable[..., Any])
 URL_VARIABLE = "META4_URL"
 _DEFAULT_URL = "http://127.0.0.1:9200"
+#: What has no sign of its own and that writing needs: it joins letters, or keeps them apart.
+_JOINERS = "\u200c\u200d"
+
+
+def printable(text: str) -> str:
+    """A text in which nothing moves the cursor: what would is written as Python writes it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _JOINERS else repr(c)[1:-1] for c in text)
+
+
+class Display(Console):
+    """Shows texts as they are: an id may look like markup or an emoji, and be none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Whatever is shown comes by here, a table's cells and title too."""
+        return super().render_str(printable(text), **options)
+
+
 #: Progress and notes; results go to standard output.
-notes = Console(stderr=True, soft_wrap=True)
+notes = Display(stderr=True, soft_wrap=True)
 
 
 def url_option(function: F) -> F:
@@ -49,6 +71,11 @@ def url_option(function: F) -> F:
         help=f"The cluster. Default: the node of 'meta4 node start' if it runs, else "
         f"{_DEFAULT_URL}.",
     )(function)
+
+
+def field_option(function: F) -> F:
+    """`--field`, for commands on one field of an index that may have several."""
+    return click.option("--field", help="The hashed field, where the index has several.")(function)
 
 
 def json_option(function: F) -> F:
@@ -77,13 +104,15 @@ def query_options(*, least: int, default: int) -> Callable[[F], F]:
     return add
 
 
-def read_queries(file: Path | None, n: int, field: Field) -> tuple[Any, int]:
-    """The queries of a file, if there is one, and how many of `n` there will be.
+def read_queries(
+    file: Path | None, n: int, field: Field, engine: Engine, index: str
+) -> tuple[Any, int]:
+    """The queries of a file, if there is one, and how many of `n` there will be of an index.
 
     In NDJSON and Parquet they are the values of the hashed field.
     """
     if file is None:
-        return None, n
+        return None, min(n, engine.count(index, {"exists": {"field": field.spec.field}}))
     given = field.promise.read_queries(file)
     return given, min(n, len(given))
 
@@ -109,19 +138,31 @@ def print_json(value: Any, *, lines: bool = False) -> None:
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
     """A table on standard output; columns of numbers stand to the right."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for i, header in enumerate(headers):
-        numeric = all(isinstance(row[i], int | float) for row in rows) and bool(rows)
+        there = [row[i] for row in rows if row[i] is not None]
+        numeric = bool(there) and all(isinstance(value, int | float) for value in there)
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*[_cell(value) for value in row])
-    width = None if "COLUMNS" in os.environ or Console().is_terminal else 120
-    Console(width=width).print(table)
+    width = None if "COLUMNS" in os.environ or Display().is_terminal else 120
+    display = Display(width=width)
+    if title:  # not the table's own, which is as narrow as the table
+        display.print(title)
+    display.print(table)
+
+
+def note_faults(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Say why entries of a list are not told whole."""
+    for entry in entries:
+        if "fault" in entry:
+            notes.print(entry["fault"])
 
 
 def show_table(table: FieldTable) -> None:
     """A table of a field's own."""
-    print_table(table.headers, table.rows, title=f"\n{table.title}")
+    click.echo()
+    print_table(table.headers, table.rows, title=table.title)
 
 
 def _cell(value: Any) -> str:
@@ -132,6 +173,10 @@ def _cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return str(value)
+
+
+def _description() -> ProgressColumn:
+    return TextColumn("{task.description}", markup=False)
 
 
 class _RateColumn(ProgressColumn):
@@ -148,17 +193,31 @@ class _RateColumn(ProgressColumn):
 
 @contextmanager
 def counting(description: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
-    """A bar with a rate; gives a function that takes how many more are done."""
+    """A bar with a rate; gives a function that takes how many more are done.
+
+    It is shown once something is.
+    """
     columns = (
-        TextColumn("{task.description}"),
+        _description(),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(unit),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=notes) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda n: progress.advance(task, n)
+    progress = Progress(*columns, console=notes)
+    tasks: list[Any] = []
+
+    def advance(n: int) -> None:
+        if not tasks:
+            progress.start()  # not before: a bar of nothing is an empty line
+            tasks.append(progress.add_task(printable(description), total=total))
+        progress.advance(tasks[0], n)
+
+    try:
+        yield advance
+    finally:
+        if tasks:
+            progress.stop()
 
 
 @contextmanager
@@ -168,7 +227,7 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
     What follows a colon in the stage's name is shown, and does not make it another stage.
     """
     columns = (
-        TextColumn("{task.description}"),
+        _description(),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn("steps"),
@@ -180,9 +239,9 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
     def show(stage: str, done: int, total: int) -> None:
         name = stage.partition(":")[0]
         if name not in tasks:
-            progress.start()  # not before: a bar of nothing is an empty line
-            tasks[name] = progress.add_task(stage, total=total)
-        progress.update(tasks[name], completed=done, description=stage)
+            progress.start()
+            tasks[name] = progress.add_task("", total=total)
+        progress.update(tasks[name], completed=done, description=printable(stage))
 
     try:
         yield show
@@ -195,12 +254,12 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
 def downloading(name: str, size: int) -> Iterator[Callable[[int], None]]:
     """A bar for one download, with its speed; gives a function of the bytes that have come."""
     columns = (
-        TextColumn("{task.description}"),
+        _description(),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=notes) as progress:
-        task = progress.add_task(name, total=size)
+        task = progress.add_task(printable(name), total=size)
         yield lambda n: progress.advance(task, n)

@@ -1,5 +1,6 @@
 """`meta4`: all commands, and the one place where an error becomes a line and an exit code."""
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; never shows a traceback for an error that we know."""
     # Being ended by another process is like Ctrl-C: a node that was started here is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         given = None if arguments is None else list(arguments)
         # Without its standalone mode click returns the code of an Exit.

@@ -8,6 +8,7 @@ import click
 import orjson
 
 from ...errors import InputError
+from ...models.embeddings import embedding_fault
 from ..catalog import read_field
 from ..client.meta4 import Meta4
 from ..measure.evaluation import evaluate_index
@@ -15,7 +16,9 @@ from .common import (
     F,
     counting,
     engine_at,
+    field_option,
     json_option,
+    notes,
     print_json,
     print_table,
     query_options,
@@ -40,6 +43,7 @@ def _recall_option(default: float) -> Callable[[F], F]:
 @click.option("--vector", help="A vector in JSON instead of a document's id.")
 @click.option("--text", help="A text instead of a document's id, where the index is of texts.")
 @_index_option
+@field_option
 @_k_option
 @_recall_option(0.95)
 @_filter_option
@@ -50,6 +54,7 @@ def similar_command(
     vector: str | None,
     text: str | None,
     index: str,
+    field: str | None,
     k: int,
     recall: float,
     within: str | None,
@@ -66,10 +71,10 @@ def similar_command(
         raise InputError("give either a document's id, --vector or --text")
     operand: dict[str, Any] = {"id": document} if text is None else {"text": text}
     if vector is not None:
-        operand = {"vector": _parse(vector, "--vector")}
+        operand = {"vector": _vector(vector)}
     meta4 = Meta4(engine_at(url))
     clause = {**operand, "k": k, "recall": recall}
-    _answer(meta4, index, "meta4_similar", clause, within, as_json)
+    _answer(meta4, index, field, "meta4_similar", clause, within, as_json)
 
 
 @click.command("analogy")
@@ -77,6 +82,7 @@ def similar_command(
 @click.argument("b")
 @click.argument("c")
 @_index_option
+@field_option
 @_k_option
 @_recall_option(0.99)
 @click.option(
@@ -94,6 +100,7 @@ def analogy_command(
     b: str,
     c: str,
     index: str,
+    field: str | None,
     k: int,
     recall: float,
     method: str,
@@ -113,7 +120,7 @@ def analogy_command(
         "recall": recall,
         "method": method,
     }
-    _answer(Meta4(engine_at(url)), index, "meta4_analogy", clause, within, as_json)
+    _answer(Meta4(engine_at(url)), index, field, "meta4_analogy", clause, within, as_json)
 
 
 @click.command("explain")
@@ -146,6 +153,7 @@ def explain_command(body: Any, index: str, url: str | None, as_json: bool) -> No
 
 @click.command("eval")
 @click.argument("index")
+@field_option
 @query_options(least=1, default=_QUERIES)
 @click.option("-k", "k", type=int, default=25, show_default=True, help="Results wanted.")
 @click.option(
@@ -160,6 +168,7 @@ def explain_command(body: Any, index: str, url: str | None, as_json: bool) -> No
 @json_option
 def eval_command(
     index: str,
+    field: str | None,
     queries: int | None,
     query_file: Path | None,
     k: int,
@@ -169,26 +178,28 @@ def eval_command(
     as_json: bool,
 ) -> None:
     """Measure recall, documents looked into and latency against the engine's exact scan."""
+    condition = _condition(within)
     meta4 = Meta4(engine_at(url))
-    condition = None if within is None else _parse(within, "--filter")
-    hashed = read_field(meta4.engine, index)
-    given, n_queries = read_queries(query_file, queries or _QUERIES, hashed)
-    results = []
+    hashed = read_field(meta4.engine, index, field)
+    given, n_queries = read_queries(query_file, queries or _QUERIES, hashed, meta4.engine, index)
+    measured = []
     for recall in recalls or hashed.promise.recalls:
         asked = index if recall is None else f"recall {recall:g}"
         with counting(asked, n_queries, "queries") as progress:
-            results.append(
+            measured.append(
                 evaluate_index(
                     meta4,
                     index,
+                    field=field,
                     n_queries=n_queries,
                     given=given,
                     k=k,
                     recall=recall,
                     within=condition,
                     progress=progress,
-                ).as_dict()
+                )
             )
+    results = [one.as_dict() for one in measured]
     if as_json:
         print_json(results)
         return
@@ -206,15 +217,24 @@ def eval_command(
         if result["details"]:
             headers = list(result["details"][0])
             print_table(headers, [list(part.values()) for part in result["details"]])
+    if measured[0].lack is not None:
+        notes.print(measured[0].lack)
 
 
 def _answer(
-    meta4: Meta4, index: str, name: str, clause: dict[str, Any], within: str | None, as_json: bool
+    meta4: Meta4,
+    index: str,
+    field: str | None,
+    name: str,
+    clause: dict[str, Any],
+    within: str | None,
+    as_json: bool,
 ) -> None:
-    spec = meta4.engine.run(meta4.core.catalog.get(index)).field().spec
+    condition = _condition(within)
+    spec = meta4.engine.run(meta4.core.catalog.get(index)).field(field).spec
     query: dict[str, Any] = {name: {spec.field: clause}}
-    if within is not None:
-        query = {"bool": {"must": [query], "filter": [_parse(within, "--filter")]}}
+    if condition is not None:
+        query = {"bool": {"must": [query], "filter": [condition]}}
     body = {"query": query, "_source": {"excludes": [spec.field, spec.fields.root]}}
     answer = meta4.search(index=index, body=body)
     hits = answer["hits"]["hits"]
@@ -233,6 +253,29 @@ def _answer(
         ["", "id", "score"],
         [[str(rank), hit["_id"], f"{hit['_score']:.4f}"] for rank, hit in enumerate(hits, 1)],
     )
+
+
+def _condition(text: str | None) -> dict[str, Any] | None:
+    """What `--filter` says."""
+    if text is None:
+        return None
+    query = _parse(text, "--filter")
+    if not isinstance(query, dict):
+        raise InputError(
+            f'--filter: expected a query, as in {{"term": {{"lang": "de"}}}}, got {text[:60]}'
+        )
+    return query
+
+
+def _vector(text: str) -> list[float]:
+    """What `--vector` says."""
+    vector = _parse(text, "--vector")
+    if not isinstance(vector, list) or not vector:
+        raise InputError(f"--vector: expected numbers, as in [0.25, -1], got {text[:60]}")
+    fault = embedding_fault(vector, len(vector))
+    if fault is not None:
+        raise InputError(f"--vector: {fault}")
+    return vector
 
 
 def _parse(text: str | bytes, what: str) -> Any:

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ConflictError, NotFoundError, RefusedError
+from ...errors import (
+    ConflictError,
+    EngineError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 from ...ingest.documents import without
 from ...mappings.dialect import merged
 from ...mappings.fields import ROOT
@@ -150,26 +156,40 @@ def drop_index(engine: Engine, index: str) -> None:
 
 
 def list_indexes(engine: Engine) -> list[Json]:
-    """One entry for every hashed field: the index's name, its spec and number of documents."""
+    """One entry for every hashed field: the index's name, its spec and number of documents.
+
+    Of an index that cannot be read, or was written by another version, there is one with its name
+    and `fault`, which says why.
+    """
     entries: list[Json] = []
     for name, mapping in sorted(engine.mappings("*").items()):
         if mapping.get("_meta", {}).get(ROOT) is not None:
-            documents = engine.count(name)
-            fields = fields_in(mapping, name, engine.calls, Shelf())
-            entries += [
-                {"index": name, **field.summary(), "documents": documents}
-                for field in fields.values()
-            ]
+            entries += _entries(engine, name, mapping)
     return entries
 
 
-def show_index(engine: Engine, index: str) -> Json:
-    """All that is known of an index and its hashed field, counted now.
+def _entries(engine: Engine, index: str, mapping: Json) -> list[Json]:
+    known: Json = {"index": index}
+    try:
+        known["documents"] = engine.count(index)
+        fields = fields_in(mapping, index, engine.calls, Shelf())
+    except UnreachableError:
+        raise
+    except NotFoundError:
+        return []  # dropped meanwhile
+    except (ConflictError, EngineError) as error:
+        return [known | {"fault": str(error)}]
+    return [{**known, **field.summary()} for field in fields.values()]
+
+
+def show_index(engine: Engine, index: str, field: str | None = None) -> Json:
+    """All that is known of an index and a hashed field, its only one by default; counted now.
 
     Raises:
-        NotFoundError: no such index, or not one of ours.
+        NotFoundError: no such index, or not one of ours, or no such field.
+        ConflictError: several fields, of which none is named.
     """
-    return {"index": index, **read_field(engine, index).show(engine, index)}
+    return {"index": index, **read_field(engine, index, field).show(engine, index)}
 
 
 def _check_same(engine: Engine, index: str, field: Field) -> None:

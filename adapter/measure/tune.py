@@ -10,13 +10,19 @@ from ..fields.promise import TuneOptions
 
 
 def tune_index(
-    engine: Engine, index: str, *, progress: Callable[[int], None] = lambda _: None, **options: Any
+    engine: Engine,
+    index: str,
+    *,
+    field: str | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+    **options: Any,
 ) -> Any:
-    """Calibrate the field of an index as it is now.
+    """Calibrate a field of an index as it is now.
 
     Args:
         engine: where.
         index: which index.
+        field: which of its fields; its only one by default.
         progress: called with the number of queries done since the last call.
         options: of `TuneOptions`.
 
@@ -29,5 +35,5 @@ def tune_index(
         EmbeddingError: a given vector that cannot be searched for.
     """
     engine.refresh(check_index(index))
-    promise = read_field(engine, index).promise
+    promise = read_field(engine, index, field).promise
     return promise.tune(engine, index, TuneOptions(**options), progress)

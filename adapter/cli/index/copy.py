@@ -122,6 +122,6 @@ def _show(report: CopyReport, target: Place) -> None:
         f"{loaded.n_refused:,} refused"
     )
     for refusal in loaded.refusals[:_SHOWN]:
-        notes.print(f"refused id {refusal.id}: {refusal.reason}", markup=False)
+        notes.print(f"refused id {refusal.id}: {refusal.reason}")
     for identity in report.differing[:_SHOWN]:
-        notes.print(f"differs: id {identity}", markup=False)
+        notes.print(f"differs: id {identity}")

@@ -16,7 +16,9 @@ from ...measure.tune import tune_index
 from ..common import (
     counting,
     engine_at,
+    field_option,
     json_option,
+    note_faults,
     print_json,
     print_table,
     query_options,
@@ -101,29 +103,32 @@ def list_command(url: str | None, as_json: bool) -> None:
         print_json(entries)
         return
     columns = ["index", "field", "documents", "model", "strategy", "plan", "tuned"]
-    print_table(columns, [[entry[column] for column in columns] for entry in entries])
+    print_table(columns, [[entry.get(column) for column in columns] for entry in entries])
+    note_faults(entries)
 
 
 @index_group.command("show")
 @click.argument("name")
+@field_option
 @url_option
 @json_option
-def show_command(name: str, url: str | None, as_json: bool) -> None:
+def show_command(name: str, field: str | None, url: str | None, as_json: bool) -> None:
     """Show an index: model, strategy, buckets, documents without a hash, calibration."""
     engine = engine_at(url)
-    shown = indexes.show_index(engine, name)
+    shown = indexes.show_index(engine, name, field)
     if as_json:
         print_json(shown)
         return
     shown.pop("calibration", None)
     print_table(["", ""], [[key, str(value)] for key, value in shown.items()])
-    kept = read_field(engine, name).promise.table()
+    kept = read_field(engine, name, field).promise.table()
     if kept is not None:
         show_table(kept)
 
 
 @index_group.command("tune")
 @click.argument("name")
+@field_option
 @query_options(least=10, default=N_QUERIES)
 @click.option("--plan", type=click.Choice(PLANS), help="Change the index's plan to this one.")
 @click.option("--seed", type=int, help="Which documents are drawn. Default: 0.")
@@ -131,6 +136,7 @@ def show_command(name: str, url: str | None, as_json: bool) -> None:
 @json_option
 def tune_command(
     name: str,
+    field: str | None,
     queries: int | None,
     query_file: Path | None,
     plan: Plan | None,
@@ -149,12 +155,13 @@ def tune_command(
     Example: meta4 index tune words --query-file asked-last-week.npy
     """
     engine = engine_at(url)
-    hashed = read_field(engine, name)
-    given, n_queries = read_queries(query_file, queries or N_QUERIES, hashed)
+    hashed = read_field(engine, name, field)
+    given, n_queries = read_queries(query_file, queries or N_QUERIES, hashed, engine, name)
     with counting(f"tuning {name}", n_queries, "queries") as progress:
         tuned = tune_index(
             engine,
             name,
+            field=field,
             plan=plan,
             n_queries=queries,
             given=given,

@@ -89,7 +89,7 @@ def images_command(source: Path, name: str, size: int | None, out: Path, as_json
     finally:
         writer.close()
     for one in refused[:_SHOWN]:
-        notes.print(f"{one.origin}: {one.reason}", markup=False)
+        notes.print(f"{one.origin}: {one.reason}")
     if as_json:
         print_json({"file": str(out), "images": n, "dims": dims, "refused": len(refused)})
     else:

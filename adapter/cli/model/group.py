@@ -1,6 +1,7 @@
 """`meta4 model`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,7 +10,7 @@ from ....models.artifact import Manifest
 from ....models.kinds.minhash import load_minhash
 from ....models.model import HashModel
 from ...model_store import ModelStore, store_name
-from ..common import engine_at, json_option, print_json, print_table, url_option
+from ..common import engine_at, json_option, note_faults, print_json, print_table, url_option
 from .minhash import show_minhash
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -51,7 +52,7 @@ def push_command(folder: Path, name: str | None, url: str | None, as_json: bool)
             f"meta4 index create NAME --model {folder}"
         )
     model = HashModel.load(folder)
-    ref = ModelStore(engine_at(url)).push(name or store_name(folder), model)
+    ref = ModelStore(engine_at(url)).push(store_name(folder) if name is None else name, model)
     if as_json:
         print_json({"name": ref.name, "version": ref.version, "sha256": ref.sha256})
     else:
@@ -80,19 +81,21 @@ def list_command(url: str | None, as_json: bool) -> None:
         return
     print_table(
         ["model", "kind", "dims", "bits", "buckets", "bytes", "sha256"],
-        [
-            [
-                f"{entry['name']}@{entry['version']}",
-                entry["manifest"]["spec"]["kind"],
-                entry["manifest"]["dims"],
-                entry["manifest"]["spec"]["n_bits"],
-                entry["manifest"]["n_buckets"],
-                entry["size"],
-                entry["sha256"][:12],
-            ]
-            for entry in entries
-        ],
+        [_row(entry) for entry in entries],
     )
+    note_faults(entries)
+
+
+def _row(entry: dict[str, Any]) -> list[Any]:
+    """Of `meta4 model list`; what cannot be told is not there."""
+    if entry["version"] is None:
+        return [entry["name"], *[None] * 6]
+    name, end = f"{entry['name']}@{entry['version']}", [entry["size"], entry["sha256"][:12]]
+    if "fault" in entry:
+        return [name, *[None] * 4, *end]
+    manifest = entry["manifest"]
+    spec = manifest["spec"]
+    return [name, spec["kind"], manifest["dims"], spec["n_bits"], manifest["n_buckets"], *end]
 
 
 def show_manifest(manifest: Manifest, as_json: bool, **where: str) -> None:
