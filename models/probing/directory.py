@@ -44,15 +44,19 @@ def bucket_terms(n_buckets: int) -> list[str]:
     return [f"{bucket:0{width}x}" for bucket in range(n_buckets)]
 
 
-def bucket_ids(terms: Iterable[object], n_buckets: int) -> NDArray[np.int64]:
-    """The buckets that keywords name.
+def bucket_id(term: object, n_buckets: int) -> int | None:
+    """The bucket that a keyword names; None where it names none.
 
-    What no model of so many buckets writes is passed over: a document of another model, or of
-    somebody else, may name buckets that there are not, or in other digits.
+    A document of another model, or of somebody else, may name buckets that there are not, or in
+    other digits than a model of so many writes.
     """
-    width, ids = term_width(n_buckets), []
-    for term in terms:
-        if isinstance(term, str) and len(term) == width and _DIGITS.issuperset(term):
-            ids.append(int(term, 16))
-    found = np.asarray(ids, dtype=np.int64)
-    return found[found < n_buckets]
+    if not isinstance(term, str) or len(term) != term_width(n_buckets):
+        return None
+    bucket = int(term, 16) if _DIGITS.issuperset(term) else n_buckets
+    return bucket if bucket < n_buckets else None
+
+
+def bucket_ids(terms: Iterable[object], n_buckets: int) -> NDArray[np.int64]:
+    """The buckets that keywords name; what names none is passed over."""
+    ids = (bucket_id(term, n_buckets) for term in terms)
+    return np.asarray([bucket for bucket in ids if bucket is not None], dtype=np.int64)
