@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from .ranking import Plan
 
@@ -48,6 +48,21 @@ class Calibration(BaseModel):
     def model_post_init(self, _context: Any) -> None:
         """Requests ask for the same few shares again and again."""
         self._remembered = lru_cache(_REMEMBERED)(self._interpolated)
+
+    @model_validator(mode="after")
+    def _can_be_interpolated(self) -> "Calibration":
+        """It comes out of a mapping, where others can write."""
+        if self.depths[0] < 1 or list(self.depths) != sorted(set(self.depths)):
+            raise ValueError(f"depths: expected ascending numbers from 1, got {self.depths}")
+        for table in (self.shares,) if self.prices is None else (self.shares, self.prices):
+            if not table or not all(_is_target(key) for key in table):
+                raise ValueError(f"expected recalls in (0, 1), got {sorted(table)}")
+            if any(len(row) != len(self.depths) for row in table.values()):
+                raise ValueError("expected a number for each depth")
+        limits = self.shares if self.prices is None else self.prices
+        if not all(0.0 < limit < math.inf for row in limits.values() for limit in row):
+            raise ValueError("expected numbers above 0")
+        return self
 
     def share(self, recall: float, depth: float) -> float:
         """Share of the postings to look into.
@@ -131,6 +146,13 @@ def more_careful(several: Sequence[Calibration | None]) -> Calibration | None:
         queries=first.queries,
         n_documents=sum(one.n_documents for one in known),
     )
+
+
+def _is_target(key: str) -> bool:
+    try:
+        return 0.0 < float(key) < 1.0 and _key(float(key)) == key
+    except ValueError:
+        return False
 
 
 def _key(target: float) -> str:

@@ -153,3 +153,25 @@ def test_a_keyword_names_a_bucket_as_the_model_writes_it_or_none():
     odd = ["12c", "00", "0000", "zzz", "-01", "0x1", "1_0", "0A1", "", 7, None]
     assert bucket_ids(["0ff", *odd, "001"], 300).tolist() == [255, 1]
     assert len(bucket_ids([], 300)) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"depths": (0,)},
+        {"depths": (2, 1), "shares": {"0.9": (0.1, 0.2)}},
+        {"shares": {}},
+        {"shares": {"much": (0.1,)}},
+        {"shares": {"1": (0.1,)}},
+        {"shares": {"0.90": (0.1,)}},
+        {"shares": {"0.9": (0.1, 0.2)}},
+        {"shares": {"0.9": (0.0,)}},
+        {"shares": {"0.9": (float("nan"),)}},
+        {"prices": {"0.9": (float("inf"),)}},
+    ],
+)
+def test_a_calibration_that_cannot_be_read_off_is_none(wrong):
+    right = {"plan": "margin", "depths": (1,), "shares": {"0.9": (0.1,)}}
+    assert Calibration(**right, n_queries=1, n_documents=1).share(0.95, 3) == 1.0
+    with pytest.raises(ValueError, match="expected"):
+        Calibration(**{**right, **wrong}, n_queries=1, n_documents=1)
