@@ -55,7 +55,7 @@ class Operand(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: Annotated[str, BeforeValidator(_as_id)] | None = None
+    id: Annotated[str, BeforeValidator(_as_id), Field(min_length=1)] | None = None
     vector: Any = None
     text: str | None = None
 

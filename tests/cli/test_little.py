@@ -273,4 +273,4 @@ def test_case_22_tune_beside_a_stray_of_a_larger_model(node, engine, index_name,
     strays.append(of_vectors[0] | {"meta4": odd})
     fill(engine, index_name, strays, prefix="stray-")
     after = found("index", "tune", index_name, url=node.url)
-    assert (after["n_queries"], after["depths"]) == (90, before["depths"])
+    assert after["shares"] == before["shares"]

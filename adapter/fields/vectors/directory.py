@@ -3,7 +3,7 @@
 import numpy as np
 
 from ....mappings.spec import IndexSpec
-from ....models.probing.directory import Directory
+from ....models.probing.directory import Directory, bucket_id
 from ...engines.calls import Calls, Json, Steps
 
 #: Buckets asked for at once: an engine answers at most 65,535 by default.
@@ -25,10 +25,9 @@ def read_directory(
         terms: Json = {"field": fields.bucket, "size": spec.n_buckets}
         if n_pages > 1:
             terms["include"] = {"partition": page, "num_partitions": n_pages}
-        aggregations: Json = {"buckets": {"terms": terms}}
-        if page == 0:
-            own = {"term": {fields.model: str(spec.model)}}
-            aggregations["hashed"] = {"filter": own}
+        # Buckets of another model's documents are none of ours, and would take their places.
+        own = {"term": {fields.model: str(spec.model)}}
+        aggregations = {"hashed": {"filter": own, "aggs": {"buckets": {"terms": terms}}}}
         answer = yield from calls.search(
             index,
             {
@@ -38,13 +37,13 @@ def read_directory(
                 "aggs": aggregations,
             },
         )
+        hashed = answer["aggregations"]["hashed"]
         if page == 0:
             n_documents = answer["hits"]["total"]["value"]
-            n_strays = n_documents - answer["aggregations"]["hashed"]["doc_count"]
-        for entry in answer["aggregations"]["buckets"]["buckets"]:
-            bucket = int(entry["key"], 16)
-            # A document of another model may name a bucket that this one does not have.
-            if bucket < spec.n_buckets:
+            n_strays = n_documents - hashed["doc_count"]
+        for entry in hashed["buckets"]["buckets"]:
+            bucket = bucket_id(entry["key"], spec.n_buckets)
+            if bucket is not None:
                 buckets.append(bucket)
                 counts.append(entry["doc_count"])
     ids = np.asarray(buckets, dtype=np.int64)

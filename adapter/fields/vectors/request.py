@@ -100,13 +100,14 @@ class PlannedVectors(PlannedClause):
 
         None where one exact phase does better: the window would hold all documents, or more than
         engines take, or recall 1 was asked for, which a first phase by bits cannot promise; where
-        the score is another's, and where others are added to it.
+        documents may have other bits or none; where the score is another's, and where others are
+        added to it.
         """
         clause = self.site.clause
         window = max(clause.k, SMALLEST_K) * self.spec.window
         if self.spec.strategy != "hamming" or clause.recall == 1.0:
             return None
-        if self._is_multiplied or self.hides:
+        if self.n_strays or self._is_multiplied or self.hides:
             return None
         if window >= self.plan.n_documents or window > MOST_RESCORED:
             return None
