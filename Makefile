@@ -32,8 +32,9 @@ demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARG
 test: $(TRAIN) ## Run the tests against real nodes of both engines (ARGS='-k name')
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-fuzz: $(TRAIN) ## 12,000 hostile documents, clauses, files and command lines (ten minutes)
-	META4_FUZZ=800 $(BIN)/python -m pytest tests/whole/test_fuzz.py $(ARGS)
+fuzz: $(TRAIN) ## Thousands of hostile documents, bodies, files, indexes and command lines (an hour)
+	META4_FUZZ=800 $(BIN)/python -m pytest tests/whole/test_fuzz.py tests/search/test_differential.py \
+	    $(ARGS)
 
 check: $(TRAIN) ## Lint, types, direction of imports, docs in step with the command line
 	$(BIN)/ruff check .
