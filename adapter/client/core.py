@@ -142,7 +142,10 @@ class Core:
             if answer is not None:
                 return _without_our_sort(answer, body)
         rewritten = yield from self._with_documents(known, body, planned)
-        return _without_our_sort((yield from self._ask(known, rewritten)), body)
+        answer = yield from self._ask(known, rewritten)
+        if known.concrete != {known.name}:  # moved between the two, it has none of the documents
+            yield from self._check_unmoved(known)
+        return _without_our_sort(answer, body)
 
     def _in_one(
         self, known: HashedIndex, body: Mapping[str, Any], one: PlannedClause

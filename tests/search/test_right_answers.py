@@ -291,3 +291,28 @@ class TestCase24:
             )
         with pytest.raises(ClauseError, match="cannot stand in 'post_filter'"):
             Meta4(engine).search(index=index, body={"post_filter": similar(x[0])})
+
+
+def test_an_alias_that_moves_between_the_two_requests(engine, two, x, monkeypatch):
+    """The documents that the first found lie where the second does not look."""
+    alias, names = two
+    now = f"{alias}-now"
+    engine.request("POST", "/_aliases", {"actions": [{"add": {"index": names[0], "alias": now}}]})
+    real, moved = engine.request, []
+
+    def request(method, path, *args, **options):
+        answer = real(method, path, *args, **options)
+        if path == f"/{now}/_search" and answer["hits"]["hits"] and not moved:
+            moved.append(path)
+            actions = [
+                {"remove": {"index": names[0], "alias": now}},
+                {"add": {"index": names[1], "alias": now}},
+            ]
+            real("POST", "/_aliases", {"actions": actions})
+        return answer
+
+    monkeypatch.setattr(engine, "request", request)
+    body = {"query": {"constant_score": {"filter": similar(x[0])}}}
+    found = ids(Meta4(engine).search(index=now, body=body))
+    assert moved
+    assert set(found) == {str(1500 + int(i)) for i in nearest(x[1500:], x[0])}
