@@ -106,11 +106,12 @@ def in_two(body: Mapping[str, Any], planned: Sequence[PlannedClause]) -> str | N
         return "where the clause stands"
     if site.clause.boost != 1.0 or site.clause.name is not None:
         return "the clause's boost or _name"
-    if number_in(body, "from", 0) >= site.clause.k:
+    if "from" in body and number_in(body, "from", 0) >= site.clause.k:
         return "from"
-    if any(_says(filters, _TOLD) for filters in (site.filters, site.exclusions)):
+    if _says([*site.filters, *site.exclusions], _TOLD):
         return " or ".join(_TOLD)
-    return ", ".join(sorted(set(body) - _OF_THE_PAGE)) or None
+    others = body.keys() - _OF_THE_PAGE
+    return ", ".join(sorted(others)) if others else None
 
 
 def one_request(body: Mapping[str, Any], one: PlannedClause) -> Body:
@@ -265,4 +266,4 @@ def _says(value: Any, names: Sequence[str]) -> bool:
     """Whether one of the names is a key anywhere inside."""
     if isinstance(value, dict):
         return any(key in names or _says(inner, names) for key, inner in value.items())
-    return isinstance(value, list | tuple) and any(_says(inner, names) for inner in value)
+    return isinstance(value, list) and any(_says(inner, names) for inner in value)
