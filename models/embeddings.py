@@ -1,6 +1,8 @@
 """What a vector must be before it is hashed, searched for or trained on."""
 
+import base64
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,6 @@ Progress = Callable[[str, int, int], None]
 #: A squared length within these has no NaN, and no number that float32 takes for infinite; and
 #: some that float32 does not take for zero, in up to 1e30 dimensions.
 _SHORTEST, _LONGEST = 1e-44, 1e76
-#: What a list of a row of an array has in it; `bool` is none of them.
-_NUMPYS_OWN = (np.floating, np.integer)
 
 
 def no_progress(_stage: str, _done: int, _total: int) -> None:
@@ -26,7 +26,7 @@ def as_embedding(values: Any, dims: int, *, what: str = "embedding") -> Embeddin
     """One vector, checked.
 
     Args:
-        values: a sequence of numbers.
+        values: a sequence of numbers, or what `unpacked` makes one of.
         dims: the length that is expected.
         what: how the vector is called in the error's message.
 
@@ -41,14 +41,38 @@ def as_embedding(values: Any, dims: int, *, what: str = "embedding") -> Embeddin
         doubles = np.asarray(values, dtype=np.float64)
         if _SHORTEST < doubles @ doubles < _LONGEST:
             return doubles.astype(np.float32)
+    values = unpacked(values)
     fault = embedding_fault(values, dims)
     if fault is not None:
         raise EmbeddingError(f"{what}: {fault}")
     return np.asarray(values, dtype=np.float32)
 
 
+def unpacked(values: Any) -> Any:
+    """A vector out of base64 of big-endian float32 numbers, as Elasticsearch takes it.
+
+    It is what `elasticsearch.helpers.pack_dense_vector` makes. Anything else is given back.
+    """
+    if not isinstance(values, str):
+        return values
+    try:
+        packed = base64.b64decode(values, validate=True)
+    except ValueError:
+        return values
+    if not packed or len(packed) % 4:
+        return values
+    return np.frombuffer(packed, dtype=">f4").astype(np.float32)
+
+
 def embedding_fault(values: Any, dims: int) -> str | None:
-    """Why `values` is no embedding of `dims` numbers, in words, or None."""
+    """Why `values` is no embedding of `dims` numbers, in words, or None.
+
+    Packed ones (`unpacked`) are one.
+    """
+    if isinstance(values, str):
+        values = unpacked(values)
+        if isinstance(values, str) or len(values) != dims:
+            return f"expected a list of {dims} numbers, or the base64 of as many float32, got text"
     if not isinstance(values, list | tuple | np.ndarray):
         return f"expected a list of {dims} numbers, got {type(values).__name__}"
     if isinstance(values, np.ndarray):
@@ -56,7 +80,9 @@ def embedding_fault(values: Any, dims: int) -> str | None:
             return f"expected {dims} numbers, got an array {values.shape} of {values.dtype}"
     else:
         for position, value in enumerate(values):
-            if type(value) not in (float, int) and not isinstance(value, _NUMPYS_OWN):
+            if type(value) is float or type(value) is int:
+                continue
+            if not isinstance(value, np.floating | np.integer | Decimal):
                 got = "a nested list" if isinstance(value, list | tuple) else repr(value)[:40]
                 return f"expected {dims} numbers, got {got} at position {position}"
     if len(values) != dims:
