@@ -1,10 +1,18 @@
-"""A document on its way in, and one that was refused."""
+"""A document on its way in, one that was refused, and where a dotted field stands in it.
+
+To an engine `{"a": {"b": 1}}`, `{"a.b": 1}` and `{"a": [{"b": 1}]}` all have the field `a.b`, and
+a document that has it in several places has several values of it. The server's pipeline looks in
+the same places (`pipeline.py`).
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from ..errors import InputError
+
+_Place = tuple[dict[str, Any], str]
 
 
 @dataclass
@@ -47,6 +55,8 @@ class Refusal:
         reason: why, in words.
         source: the document, where it could be read.
         text: what stands there, where it could not.
+        routing: what it lies by, where that is not its id.
+        is_new: whether it is to be written only where the index has it not.
     """
 
     id: str | None
@@ -54,11 +64,20 @@ class Refusal:
     reason: str
     source: dict[str, Any] | None = None
     text: str | None = None
+    routing: str | None = None
+    is_new: bool = False
 
     @classmethod
     def of(cls, document: Document, reason: str) -> "Refusal":
         """The refusal of a document."""
-        return cls(document.id, document.origin, reason, document.source)
+        return cls(
+            document.id,
+            document.origin,
+            reason,
+            document.source,
+            routing=document.routing,
+            is_new=document.only_if == "absent",
+        )
 
 
 def check_several(values: Any, name: str) -> None:
@@ -91,18 +110,33 @@ def checked(documents: Any) -> Iterator[Document]:
     return each()
 
 
+class Several(list[Any]):
+    """The values of a field that stands in several places of a document."""
+
+    @property
+    def fault(self) -> str:
+        """Why they cannot be hashed."""
+        return f"expected one value, got {len(self)}, in several places of the document"
+
+
 def value_at(source: dict[str, Any], path: str) -> Any:
-    """The value of a dotted field, or None where a part is missing."""
-    value: Any = source
-    for part in path.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
+    """The value of a dotted field, None where it has none, `Several` where it has several."""
+    if not _splits(path):  # as most fields are
+        return source.get(path)
+    found = [holder[key] for holder, key in _places(source, path)]
+    values = [value for value in found if value is not None]
+    return Several(values) if len(values) > 1 else values[0] if values else None
 
 
 def put_at(source: dict[str, Any], path: str, value: Any) -> None:
-    """Set a dotted field, making the objects around it."""
+    """Set a dotted field where it stands, or else in objects that are made around it."""
+    found = list(_places(source, path))
+    if found:
+        for holder, key in found[1:]:
+            holder.pop(key, None)
+        holder, key = found[0]
+        holder[key] = value
+        return
     *parts, last = path.split(".")
     inner = source
     for part in parts:
@@ -112,21 +146,79 @@ def put_at(source: dict[str, Any], path: str, value: Any) -> None:
     inner[last] = value
 
 
+def put_anew(source: dict[str, Any], path: str, value: Any) -> None:
+    """Set a dotted field, and nothing that a document had there or below stays."""
+    remove_at(source, path)
+    put_at(source, path, value)
+
+
 def remove_at(source: dict[str, Any], path: str) -> None:
-    """Delete a dotted field, if it is there."""
-    head, _, last = path.rpartition(".")
-    inner = value_at(source, head) if head else source
-    if isinstance(inner, dict):
-        inner.pop(last, None)
+    """Delete a dotted field and all below it, wherever it stands."""
+    for holder, key in [*_places(source, path), *_places_below(source, path)]:
+        holder.pop(key, None)
 
 
 def without(source: dict[str, Any], path: str) -> dict[str, Any]:
     """A copy without a dotted field, and without objects that held nothing else."""
-    head, _, rest = path.partition(".")
-    copied = {key: value for key, value in source.items() if key != head}
-    inner = source.get(head)
-    if rest and isinstance(inner, dict):
-        left = without(inner, rest)
-        if left:
-            copied[head] = left
+    below = f"{path}."
+    copied = {
+        key: value
+        for key, value in source.items()
+        if key != path and not (isinstance(key, str) and key.startswith(below))
+    }
+    for head, rest in _splits(path):
+        if head in copied:
+            left = _without(copied.pop(head), rest)
+            if left is not None:
+                copied[head] = left
     return copied
+
+
+def _without(inner: Any, path: str) -> Any:
+    """The same of what an object holds; None where nothing is left."""
+    if isinstance(inner, dict):
+        return without(inner, path) or None
+    if isinstance(inner, list):
+        left = [_without(item, path) for item in inner]
+        return [item for item in left if item is not None] or None
+    return inner
+
+
+@cache
+def _splits(path: str) -> tuple[tuple[str, str], ...]:
+    """Each way to cut a path in two at a dot."""
+    dots = [i for i, letter in enumerate(path) if letter == "."]
+    return tuple((path[:i], path[i + 1 :]) for i in dots)
+
+
+def _objects(inner: Any) -> Iterator[dict[str, Any]]:
+    """An object, or those of a list, of whatever depth."""
+    waiting = [inner]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+        elif isinstance(one, list | tuple):
+            waiting += reversed(one)
+
+
+def _places(inner: Any, path: str) -> Iterator[_Place]:
+    """The objects that have the field, each with the key that is its name there."""
+    for one in _objects(inner):
+        if path in one:
+            yield one, path
+        for head, rest in _splits(path):
+            if head in one:
+                yield from _places(one[head], rest)
+
+
+def _places_below(inner: Any, path: str) -> Iterator[_Place]:
+    """The same of names that go on after the path, as in `{"a.b.c": 1}` that of `a.b`."""
+    below = f"{path}."
+    for one in _objects(inner):
+        for key in one:
+            if isinstance(key, str) and key.startswith(below):
+                yield one, key
+        for head, rest in _splits(path):
+            if head in one:
+                yield from _places_below(one[head], rest)

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..mappings.spec import IndexSpec
-from ..models.embeddings import embedding_fault
+from ..models.embeddings import embedding_fault, unpacked
 from ..models.model import HashModel
-from .documents import Document, Refusal, put_at, remove_at, value_at
+from .documents import Document, Refusal, Several, put_anew, put_at, remove_at, value_at
 
 #: By which float32 numbers of a vector of length 1 may miss it.
 _UNIT = 1e-5
@@ -77,11 +77,14 @@ class DocumentHasher:
         hashed: list[tuple[Document, Any]] = []
         for document in documents:
             values = value_at(document.source, self._spec.field)
-            fault = None if values is None else embedding_fault(values, self._spec.dims)
+            fault = None if values is None else self._fault(values)
             if fault is not None:
                 refusals.append(Refusal.of(document, f"{self._spec.field}: {fault}"))
                 continue
             kept.append(document)
+            if isinstance(values, str):  # not every engine takes them packed
+                values = unpacked(values)
+                put_at(document.source, self._spec.field, values)
             if values is None:
                 remove_at(document.source, self._spec.fields.root)
             else:
@@ -89,6 +92,12 @@ class DocumentHasher:
         if hashed:
             self._add_hashes([document for document, _ in hashed], [v for _, v in hashed])
         return HashedBatch(kept, refusals, len(kept) - len(hashed))
+
+    def _fault(self, values: Any) -> str | None:
+        """Why they cannot be hashed, or None."""
+        if isinstance(values, Several):
+            return values.fault
+        return embedding_fault(values, self._spec.dims)
 
     def _add_hashes(self, documents: Sequence[Document], values: Sequence[Any]) -> None:
         embeddings = np.asarray(values, dtype=np.float32)
@@ -103,5 +112,6 @@ class DocumentHasher:
             hashes = {"bucket": [terms[i] for i in ids], "model": model, "norm": norm, **code}
             if self._keep_norms and abs(norm - 1.0) < _UNIT:
                 before = value_at(document.source, self._spec.fields.root)
-                hashes["norm"] = (before or {}).get("norm") or norm
-            put_at(document.source, self._spec.fields.root, hashes)
+                length = before.get("norm") if isinstance(before, dict) else None
+                hashes["norm"] = length or norm
+            put_anew(document.source, self._spec.fields.root, hashes)

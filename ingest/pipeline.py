@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..mappings.fields import ROOT
 from ..mappings.spec import IndexSpec
 from ..models.model import HashModel
 from ..models.probing.directory import term_width
@@ -27,24 +26,62 @@ _ZERO = 1024
 #: The dot product is unrolled by this much; rows are filled up with zero weights.
 _UNROLL = 4
 
+# `places` and `putAnew` are those of `documents.py`: both sides see a dotted field alike.
 # The vector comes back from the index with length 1 (faiss keeps it so), and a single `_update`
 # of another field sends it through here again: a unit vector with the very hashes that are
 # stored beside it keeps the stored norm.
 _FUNCTIONS = """
-Map child(Map at, String name, boolean create) {
+Map child(Map at, String name) {
   def inner = at.get(name);
   if (inner instanceof Map) { return (Map) inner; }
-  if (!create) { return null; }
   Map made = new HashMap();
   at.put(name, made);
   return made;
 }
-Map descend(Map at, List path, boolean create) {
-  Map inner = at;
-  for (int i = 0; i < path.size() - 1 && inner != null; ++i) {
-    inner = child(inner, (String) path.get(i), create);
+void places(def inner, String path, boolean below, List found) {
+  if (inner instanceof List) {
+    for (def one : (List) inner) { places(one, path, below, found); }
   }
-  return inner;
+  if (!(inner instanceof Map)) { return; }
+  Map at = (Map) inner;
+  if (below) {
+    for (def key : at.keySet()) {
+      if (((String) key).startsWith(path + '.')) { found.add([at, key]); }
+    }
+  } else if (at.containsKey(path)) { found.add([at, path]); }
+  for (int i = path.indexOf('.'); i >= 0; i = path.indexOf('.', i + 1)) {
+    String head = path.substring(0, i);
+    if (at.containsKey(head)) { places(at.get(head), path.substring(i + 1), below, found); }
+  }
+}
+void remove(Map at, String path) {
+  List found = new ArrayList();
+  places(at, path, false, found);
+  places(at, path, true, found);
+  for (def place : found) { ((Map) place.get(0)).remove(place.get(1)); }
+}
+void putAnew(Map at, String path, def value) {
+  remove(at, path);
+  Map inner = at;
+  int start = 0;
+  for (int i = path.indexOf('.'); i >= 0; i = path.indexOf('.', start)) {
+    inner = child(inner, path.substring(start, i));
+    start = i + 1;
+  }
+  inner.put(path.substring(start), value);
+}
+List unpacked(String text) {
+  List out = new ArrayList();
+  try {
+    byte[] bytes = Base64.getDecoder().decode(text);
+    if (bytes.length % 4 != 0) { return null; }
+    for (int i = 0; i < bytes.length; i += 4) {
+      int word = ((bytes[i] & 255) << 24) | ((bytes[i + 1] & 255) << 16)
+        | ((bytes[i + 2] & 255) << 8) | (bytes[i + 3] & 255);
+      out.add(Float.intBitsToFloat(word));
+    }
+  } catch (IllegalArgumentException e) { return null; }
+  return out;
 }
 boolean same(Map fresh, Map old) {
   for (def entry : fresh.entrySet()) {
@@ -123,26 +160,39 @@ List cellBuckets(double[] x, double len, Map p) {
 """
 
 _MAIN = """
-List path = (List) params.path;
-String name = (String) path.get(path.size() - 1);
-Map holder = descend(ctx, path, false);
-boolean sent = holder != null && holder.containsKey(name);
-def values = sent ? holder.get(name) : null;
-if (values == null) {
-  if (sent) { descend(child(ctx, (String) params.root, true), path, true).put(name, null); }
-  else {
-    Map root = child(ctx, (String) params.root, false);
-    Map old = root == null ? null : descend(root, path, false);
-    if (old != null) { old.remove(name); }
-  }
+String root = (String) params.root;
+List found = new ArrayList();
+places(ctx, (String) params.what, false, found);
+boolean sent = found.size() > 0;
+List given = new ArrayList();
+for (def place : found) {
+  if (((Map) place.get(0)).get(place.get(1)) != null) { given.add(place); }
+}
+if (given.size() == 0) {
+  if (sent) { putAnew(ctx, root, null); } else { remove(ctx, root); }
   return;
 }
+if (given.size() > 1) {
+  throw new IllegalArgumentException(params.what + ': expected one value, got ' + given.size()
+    + ', in several places of the document');
+}
+Map holder = (Map) given.get(0).get(0);
+String name = (String) given.get(0).get(1);
+def values = holder.get(name);
+int dims = (int) params.dims;
+if (values instanceof String) {
+  List packed = unpacked((String) values);
+  if (packed == null || packed.size() != dims) {
+    throw new IllegalArgumentException(params.what + ': expected a list of ' + dims
+      + ' numbers, or the base64 of as many float32, got text');
+  }
+  values = packed;
+  holder.put(name, packed);
+}
 if (!(values instanceof List)) {
-  throw new IllegalArgumentException(
-    params.what + ': expected a list of ' + params.dims + ' numbers');
+  throw new IllegalArgumentException(params.what + ': expected a list of ' + dims + ' numbers');
 }
 List v = (List) values;
-int dims = (int) params.dims;
 if (v.size() != dims) {
   throw new IllegalArgumentException(
     params.what + ': expected ' + dims + ' dimensions, got ' + v.size());
@@ -181,12 +231,13 @@ for (int r = 0; r < nBits; ++r) {
   if (r % 64 == 63 || r == nBits - 1) { words.add(word); word = 0L; }
 }
 putCode(hashes, words, nBits);
-Map out = descend(child(ctx, (String) params.root, true), path, true);
-def old = out.get(name);
+List before = new ArrayList();
+places(ctx, root, false, before);
+def old = before.size() == 0 ? null : ((Map) before.get(0).get(0)).get(before.get(0).get(1));
 boolean stored = Math.abs(len - 1.0) < 1e-5 && old instanceof Map;
 stored = stored && same(hashes, (Map) old) && old.get('norm') instanceof Number;
 hashes.put('norm', stored ? old.get('norm') : (def) ((float) len));
-out.put(name, hashes);
+putAnew(ctx, root, hashes);
 """
 
 
@@ -225,8 +276,7 @@ def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
     dims = weights.code_rows.shape[1]
     padded = -(-dims // _UNROLL) * _UNROLL
     params: dict[str, Any] = {
-        "root": ROOT,
-        "path": spec.field.split("."),
+        "root": spec.fields.root,
         "what": spec.field,
         "model": str(spec.model),
         "dims": dims,

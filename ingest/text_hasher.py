@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ..errors import InputError
 from ..mappings.texts import TextSpec
 from ..models.kinds.minhash import MinHasher, as_longs
-from .documents import Document, Refusal, put_at, remove_at, value_at
+from .documents import Document, Refusal, Several, put_anew, remove_at, value_at
 from .hashers import HashedBatch
 
 
@@ -36,6 +36,8 @@ class TextHasher:
 
     def _add_hashes(self, document: Document, text: object) -> str | None:
         """Why it cannot be done, or None."""
+        if isinstance(text, Several):
+            return text.fault
         if not isinstance(text, str):
             return f"expected a text, got {type(text).__name__}"
         try:
@@ -47,5 +49,5 @@ class TextHasher:
             "model": str(self._spec.minhash),
             "shingle": as_longs(shingles).tolist(),
         }
-        put_at(document.source, self._spec.fields.root, hashes)
+        put_anew(document.source, self._spec.fields.root, hashes)
         return None
