@@ -8,12 +8,12 @@ from uuid import uuid4
 import orjson
 
 from .documents import Document, Refusal
+from .json_values import JsonError, to_json
 
 #: Servers answer 429 or 413 long after this; Elastic's and OpenSearch's guides advise 5 to 15 MB.
 MAX_BYTES = 5_000_000
 #: The engines' `http.max_content_length` unless they are told otherwise.
 MOST_BYTES = 100_000_000
-_JSON = orjson.OPT_SERIALIZE_NUMPY
 
 
 class Action(NamedTuple):
@@ -30,8 +30,8 @@ def give_id(document: Document) -> None:
     """
     if document.id is None and document.origin:
         try:
-            said = orjson.dumps(document.source, option=_JSON | orjson.OPT_SORT_KEYS)
-        except orjson.JSONEncodeError:
+            said = to_json(document.source, sort=True)
+        except JsonError:
             said = b""  # refused further on
         digest = hashlib.blake2b(document.origin.encode() + b"\0" + said, digest_size=16)
         document.id = digest.hexdigest()
@@ -42,10 +42,10 @@ def give_id(document: Document) -> None:
 def to_action(document: Document) -> Action | Refusal:
     """Serialise a document that has an id; a `Refusal` where that cannot be."""
     try:
-        header = orjson.dumps(_header(document))
-        body = orjson.dumps(document.source, option=_JSON)
-    except orjson.JSONEncodeError as error:
-        return Refusal(document.id, document.origin, f"cannot be written as JSON ({error})")
+        header = to_json(_header(document))
+        body = to_json(document.source)
+    except JsonError as error:
+        return Refusal.of(document, f"cannot be written as JSON ({error})")
     line = b"%b\n%b\n" % (header, body)
     if len(line) > MOST_BYTES:
         reason = f"{len(line):,} bytes of JSON; the engines take at most {MOST_BYTES:,}"
