@@ -1,59 +1,115 @@
 """Reading documents and vectors from NDJSON, Parquet and npy files."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingExtraError
+from ..errors import InputError
+from ..models.embeddings import unpacked
 from .bulk import MOST_BYTES
 from .documents import Document, Refusal, put_at, value_at
+from .parquet import check_columns, count_parquet_rows, parquet_rows
+from .rows import Reading, document_of, read_rows, text_of
+from .text_files import opened_text, read_lines
 
-_ROWS = 1000
 #: Of a line that is too long, in its refusal.
 _SHOWN = 1000
+_NUMBERS = (int, float, Decimal)
 
 
 def read_documents(
-    path: Path, *, field: str, id_field: str | None = None, ids: Path | None = None
+    path: Path,
+    *,
+    field: str,
+    id_field: str | None = None,
+    ids: Path | None = None,
+    indexes: Collection[str] | None = None,
 ) -> Iterator[Document | Refusal]:
     """Stream a file's documents.
 
-    NDJSON: one object a line. Parquet: one document a row. npy: one vector a row, stored as
-    `field`. An `_id` in a document, or the value of `id_field`, becomes its id; for npy the
-    lines of the file `ids` do.
+    NDJSON: one object a line, or the lines of a `_bulk` request. Parquet: one document a row.
+    npy: one vector a row, stored as `field`. An `_id` in a document, or the value of `id_field`,
+    becomes its id; for npy the lines of the file `ids` do.
+
+    Args:
+        path: the file.
+        field: the hashed field.
+        id_field: the field that is a document's id, in place of `_id`.
+        ids: for npy, a text file with one id a line.
+        indexes: what the index is called that they go to, where they go to one.
 
     Yields:
-        A `Document`, or a `Refusal` for a line that is no JSON object, or too long.
+        A `Document`, or a `Refusal` for a line that is no document, or too long.
 
     Raises:
-        InputError: no such file, unknown ending, or as many ids as vectors were expected.
+        InputError: no such file, unknown ending, another encoding than UTF-8, columns that cannot
+            be what they are to be, or as many ids as vectors were expected.
         MissingExtraError: Parquet without pyarrow.
     """
+    reading = Reading(field, id_field, indexes)
     kind = _kind(path)
     if kind == "npy":
         yield from _npy_documents(path, field, ids)
     elif kind == "parquet":
-        for number, row in enumerate(_parquet_rows(path), start=1):
-            yield _document(row, f"{path.name} row {number}", id_field)
+        for number, row in enumerate(parquet_rows(path), start=1):
+            yield document_of(row, f"{path.name} row {number}", reading)
     else:
-        with path.open("rb") as file:
-            for number, line in enumerate(_lines_of(file), start=1):
-                origin = f"{path.name} line {number}"
-                if len(line) > MOST_BYTES:
-                    reason = f"more than {MOST_BYTES:,} bytes, which is what the engines take"
-                    yield Refusal(None, origin, reason, text=_text(line[:_SHOWN]))
-                elif line.strip():
-                    yield parse_line(line, origin, id_field)
+        with opened_text(path) as file:
+            yield from read_rows(lines_of(file, path.name), reading)
 
 
-def _lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """A file's lines, of one that is too long no more than shows that it is."""
+def check_files(
+    files: Sequence[Path],
+    *,
+    fields: Collection[str],
+    id_field: str | None = None,
+    ids: Path | None = None,
+) -> None:
+    """Refuse files that cannot be loaded, and options that do nothing for them, before any is.
+
+    Args:
+        files: documents.
+        fields: the hashed fields.
+        id_field: see `read_documents`.
+        ids: see `read_documents`.
+
+    Raises:
+        InputError: see `read_documents`; or an option that none of the files needs.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    kinds = [_kind(path) for path in files]
+    if ids is not None and kinds.count("npy") != 1:
+        raise InputError(
+            f"--ids are those of the vectors of one .npy file, got {kinds.count('npy')} of these; "
+            f"documents have their ids in _id, or in the field that --id-field names"
+        )
+    if id_field is not None and "npy" in kinds:
+        raise InputError("--id-field: rows of .npy have no fields; give their ids with --ids FILE")
+    for path, kind in zip(files, kinds, strict=True):
+        if kind == "npy":
+            _names(path, len(_load_npy(path)), ids)
+        elif kind == "parquet":
+            check_columns(path, fields, id_field)
+        else:
+            with opened_text(path):
+                pass
+
+
+def lines_of(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes] | Refusal]:
+    """A file's lines, with where they stand; of one that is too long no more than shows that."""
+    number = 0
     while line := file.readline(MOST_BYTES + 1):
-        yield line
+        number += 1
+        origin = f"{name} line {number}"
+        if len(line) > MOST_BYTES:
+            reason = f"more than {MOST_BYTES:,} bytes, which is what the engines take"
+            yield Refusal(None, origin, reason, text=text_of(line[:_SHOWN]))
+        elif line.strip():
+            yield origin, line
         while len(line) > MOST_BYTES and not line.endswith(b"\n"):
             line = file.readline(MOST_BYTES + 1)
 
@@ -140,9 +196,11 @@ def _documents_with(path: Path, field: str) -> Iterator[tuple[Document, Any]]:
 
 def _row(values: Any) -> NDArray[np.float32] | None:
     try:
-        row = np.asarray(values)
+        row = np.asarray(unpacked(values))
     except ValueError:  # lists of different lengths
         return None
+    if row.dtype.kind == "O" and row.ndim == 1 and all(type(x) in _NUMBERS for x in row):
+        row = row.astype(np.float64)
     if row.ndim != 1 or row.dtype.kind not in "fiu":
         return None
     with np.errstate(over="ignore"):  # infinite then, which is refused with the number of them
@@ -156,7 +214,7 @@ def _load_labels(path: Path, n: int) -> NDArray[Any]:
         except (ValueError, OSError, EOFError) as error:
             raise InputError(f"{path}: not an npy array, or a truncated one ({error})") from error
     else:
-        labels = np.asarray(_lines(path))
+        labels = np.asarray(read_lines(path))
     if labels.ndim != 1 or len(labels) != n:
         raise InputError(
             f"{path}: expected a label for each of the {n} vectors, got shape {labels.shape}"
@@ -164,19 +222,12 @@ def _load_labels(path: Path, n: int) -> NDArray[Any]:
     return labels.astype(str)
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from error
-
-
 def count_rows(path: Path) -> int | None:
     """How many documents a file has, where that can be told without reading it all."""
     if path.is_file() and path.suffix == ".npy":
         return len(_load_npy(path))
     if path.is_file() and path.suffix in (".parquet", ".pq"):
-        return int(_parquet_file(path).metadata.num_rows)
+        return count_parquet_rows(path)
     return None
 
 
@@ -207,14 +258,7 @@ def _load_npy(path: Path) -> NDArray[Any]:
 
 def _npy_documents(path: Path, field: str, ids: Path | None) -> Iterator[Document]:
     vectors = _load_npy(path)
-    names: list[str] | None = None
-    if ids is not None:
-        names = _lines(ids)
-        if len(names) != len(vectors):
-            raise InputError(
-                f"{ids} has {len(names)} lines, and {path.name} has {len(vectors)} vectors; "
-                f"expected one id a line for each vector"
-            )
+    names = _names(path, len(vectors), ids)
     for row, vector in enumerate(vectors):
         source: dict[str, Any] = {}
         put_at(source, field, np.asarray(vector, dtype=np.float32))
@@ -222,39 +266,14 @@ def _npy_documents(path: Path, field: str, ids: Path | None) -> Iterator[Documen
         yield Document(name, source, f"{path.name} row {row}")
 
 
-def _parquet_file(path: Path) -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet", "reading Parquet") from error
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a Parquet file ({error})") from error
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    for batch in _parquet_file(path).iter_batches(batch_size=_ROWS):
-        yield from batch.to_pylist()
-
-
-def parse_line(line: bytes, origin: str, id_field: str | None = None) -> Document | Refusal:
-    """One line of NDJSON."""
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return Refusal(None, origin, f"not JSON ({error})", text=_text(line))
-    if not isinstance(row, dict):
-        reason = f"expected a JSON object, got {type(row).__name__}"
-        return Refusal(None, origin, reason, text=_text(line))
-    return _document(row, origin, id_field)
-
-
-def _text(line: bytes) -> str:
-    return line.decode(errors="backslashreplace").rstrip("\r\n")
-
-
-def _document(row: dict[str, Any], origin: str, id_field: str | None) -> Document:
-    identity = value_at(row, id_field) if id_field else row.pop("_id", None)
-    return Document(None if identity is None else str(identity), row, origin)
+def _names(path: Path, n: int, ids: Path | None) -> list[str] | None:
+    """The ids of n vectors, if they are given."""
+    if ids is None:
+        return None
+    names = read_lines(ids)
+    if len(names) != n:
+        raise InputError(
+            f"{ids} has {len(names)} lines, and {path.name} has {n} vectors; "
+            f"expected one id a line for each vector"
+        )
+    return names
