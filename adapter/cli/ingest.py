@@ -1,7 +1,7 @@
 """`meta4 ingest`."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from ...ingest.checkpoint import Checkpoint
 from ...ingest.dead_letters import DeadLetters, read_dead_letters
 from ...ingest.documents import Document, Refusal
 from ...ingest.hashers import Hasher
-from ...ingest.sources import count_rows, read_documents
-from ..catalog import hasher_of, read_index
+from ...ingest.sources import check_files, count_rows, read_documents
+from ..catalog import HashedIndex, hasher_of, read_index
 from ..engines.engine import Engine
 from ..load.loader import LoadReport, load_documents
 from .common import counting, engine_at, json_option, notes, print_json, url_option
@@ -26,8 +26,8 @@ _NO_PIPELINE = "index {!r} has no pipeline; leave out --hash server"
 @click.command("ingest")
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @click.option("--index", required=True, help="The hashed index.")
-@click.option("--ids", type=_FILE, help="For .npy: a text file with one id a line.")
-@click.option("--id-field", help="Field that is the document's id. Default: _id.")
+@click.option("--ids", type=_FILE, help="For one .npy file: a text file with one id a line.")
+@click.option("--id-field", help="Field that is the document's id, in place of its _id.")
 @click.option(
     "--hash",
     "where",
@@ -70,8 +70,10 @@ def ingest_command(
 ) -> None:
     """Load FILES (.ndjson, .parquet or .npy) into a hashed index.
 
-    Documents without a vector are indexed, and counted. Refused documents are kept in a file with
-    their reasons, and the exit code is 2: correct them there and send them with --replay.
+    A line of NDJSON is a document, a hit with the document in _source, or one of the two lines
+    that a _bulk request has for each document. Documents without a vector are indexed, and
+    counted. Refused documents are kept in a file with their reasons, and the exit code is 2:
+    correct them there and send them with --replay.
 
     Example: meta4 ingest vectors.npy --ids words.txt --index words
     """
@@ -80,25 +82,33 @@ def ingest_command(
             "--replay takes ids and documents from the file of refused ones; leave out --ids, "
             "--id-field, --checkpoint and --dead-letters"
         )
+    letters_path = letters_path or Path(f"{index}-refused.ndjson")
+    _check_apart(files, () if replay else (letters_path, checkpoint_path))
     engine = engine_at(url)
-    field, hasher = _hasher(engine, index, where, files)
+    known = read_index(engine, index)
+    names = {index, *known.concrete}
+    field, hasher = _hasher(engine, known, where, files)
+    hashed = tuple(known.fields)
     if replay:
-        report, letters = _replay(engine, index, files, hasher)
+        report, letters = _replay(engine, index, files, names, hashed, hasher)
     else:
+        check_files(files, fields=hashed, id_field=id_field, ids=ids)
         checkpoint = None
         if checkpoint_path is not None:
             options = {"ids": None if ids is None else str(ids), "id_field": id_field}
             load = _identity(engine, index, files) | options
             checkpoint = Checkpoint(checkpoint_path, load)
-        letters = _letters(letters_path or Path(f"{index}-refused.ndjson"), checkpoint)
+        letters = _letters(letters_path, checkpoint)
 
         def documents() -> Iterator[Document | Refusal]:
             for path in files:
-                yield from read_documents(path, field=field, id_field=id_field, ids=ids)
+                yield from read_documents(
+                    path, field=field, id_field=id_field, ids=ids, indexes=names
+                )
 
         sizes = [count_rows(path) for path in files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
-        report = _load(engine, index, documents(), hasher, letters, checkpoint, total)
+        report = _load(engine, index, documents(), hashed, hasher, letters, checkpoint, total)
     engine.refresh(index)
     if as_json:
         print_json(_as_dict(report, letters))
@@ -108,17 +118,29 @@ def ingest_command(
         raise click.exceptions.Exit(2)
 
 
+def _check_apart(files: Sequence[Path], written: Sequence[Path | None]) -> None:
+    """Refuse a file that is given twice, or written while it is read.
+
+    Raises:
+        InputError: there is one.
+    """
+    seen = set[Path]()
+    for path in [*files, *(path for path in written if path is not None)]:
+        if path.resolve() in seen:
+            raise InputError(f"{path} is named twice; expected another file in one of the places")
+        seen.add(path.resolve())
+
+
 def _hasher(
-    engine: Engine, index: str, where: str, files: Sequence[Path]
+    engine: Engine, known: HashedIndex, where: str, files: Sequence[Path]
 ) -> tuple[str, Hasher | None]:
     """The hashed field that rows of .npy are of, and what hashes documents here, if anything."""
-    known = read_index(engine, index)
     rows = any(path.suffix == ".npy" for path in files)
     field = known.field() if rows else next(iter(known.fields.values()))
     if where == "client":
         return field.spec.field, engine.run(hasher_of(known))
     if any(each.hashing != "server" for each in known.fields.values()):
-        raise InputError(_NO_PIPELINE.format(index))
+        raise InputError(_NO_PIPELINE.format(known.name))
     return field.spec.field, None
 
 
@@ -142,6 +164,7 @@ def _load(
     engine: Engine,
     index: str,
     documents: Iterator[Document | Refusal],
+    hashed: Collection[str],
     hasher: Hasher | None,
     letters: DeadLetters,
     checkpoint: Checkpoint | None,
@@ -165,6 +188,7 @@ def _load(
                 index,
                 documents,
                 hasher,
+                hashed=hashed,
                 n_settled=n_settled,
                 refused=letters.add,
                 settled=settled,
@@ -187,9 +211,16 @@ def _way_on(checkpoint: Checkpoint | None) -> str:
 
 
 def _replay(
-    engine: Engine, index: str, files: tuple[Path, ...], hasher: Hasher | None
+    engine: Engine,
+    index: str,
+    files: tuple[Path, ...],
+    names: Collection[str],
+    hashed: Collection[str],
+    hasher: Hasher | None,
 ) -> tuple[LoadReport, DeadLetters]:
     """Send refused documents again; each file keeps those that are refused still."""
+    for path in files:  # so that nothing is sent of files of which one is none
+        deque(read_dead_letters(path), maxlen=0)
     whole = LoadReport()
     letters = DeadLetters(files[0])
     for path in files:
@@ -200,8 +231,9 @@ def _replay(
             report = load_documents(
                 engine,
                 index,
-                read_dead_letters(path),
+                read_dead_letters(path, names),
                 hasher,
+                hashed=hashed,
                 refused=letters.add,
                 advance=advance,
             )
@@ -220,6 +252,7 @@ def _as_dict(report: LoadReport, letters: DeadLetters) -> dict[str, object]:
         "without_vector": report.n_without_vector,
         "seconds": report.seconds,
         "docs_per_s": report.docs_per_s,
+        "left": report.n_overtaken,
         "refused": report.n_refused,
         "dead_letters": str(letters.path) if report.n_refused else None,
         "refusals": [
@@ -235,6 +268,11 @@ def _show(report: LoadReport, index: str, letters: DeadLetters) -> None:
         f"({report.docs_per_s:,.0f}/s), {report.n_without_vector:,} of them without a vector; "
         f"{report.n_refused:,} refused"
     )
+    if report.n_overtaken:
+        notes.print(
+            f"{report.n_overtaken:,} were to be created, and the index has their ids already: they "
+            f"are left as they are there"
+        )
     for refusal in report.refusals[:_SHOWN]:
         notes.print(f"refused {refusal.origin} (id {refusal.id}): {refusal.reason}", markup=False)
     if report.n_refused > _SHOWN:

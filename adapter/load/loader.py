@@ -2,15 +2,15 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
 
 from ...ingest.bulk import MAX_BYTES, Action, give_id, to_action
-from ...ingest.documents import Document, Refusal
-from ...ingest.hashers import Hasher
+from ...ingest.documents import Document, Refusal, value_at
+from ...ingest.hashers import HashedBatch, Hasher
 from ...ingest.id_table import IdTable
 from ..engines.engine import Engine
 from ..engines.names import check_index
@@ -78,6 +78,7 @@ def load_documents(
     documents: Iterable[Document | Refusal],
     hasher: Hasher | None,
     *,
+    hashed: Collection[str] = (),
     n_settled: int = 0,
     params: Mapping[str, str] = MappingProxyType({}),
     refused: Callable[[Refusal], None] = lambda _: None,
@@ -97,6 +98,7 @@ def load_documents(
         index: into which index.
         documents: what; refusals of the source pass into the report.
         hasher: hashes here and bypasses the index's pipeline; None leaves it to the server.
+        hashed: fields that the server hashes: documents without one are counted.
         n_settled: documents at the beginning that an earlier run settled: they are passed over.
         params: of every bulk request.
         refused: called with each refusal, batch by batch.
@@ -131,15 +133,16 @@ def load_documents(
         advance(batch.n)
 
     waiting: deque[_Batch] = deque()
-    hashed = {} if hasher is None else HASHED
-    with IdTable() as seen, BulkSender(engine, index, {**params, **hashed}) as sender:
+    counted = _Unhashed(hashed) if hasher is None else hasher
+    none = {} if hasher is None else HASHED
+    with IdTable() as seen, BulkSender(engine, index, {**params, **none}) as sender:
         stream = iter(documents)
         for passed in _batches(islice(stream, n_settled), lambda: _BATCH):
             _without_duplicates(seen, passed)
             advance(len(passed))
         sizes = _Sizes()
         for batch in _batches(stream, lambda: sizes.batch):
-            waiting.append(_prepare(batch, seen, hasher, sender, sizes))
+            waiting.append(_prepare(batch, seen, counted, sender, sizes))
             while len(waiting) >= sender.throttle.limit + 1:  # one is made while others are sent
                 settle(waiting.popleft())
         while waiting:
@@ -151,15 +154,13 @@ def load_documents(
 def _prepare(
     batch: list[Document | Refusal],
     seen: IdTable,
-    hasher: Hasher | None,
+    hasher: Hasher,
     sender: BulkSender,
     sizes: "_Sizes",
 ) -> _Batch:
     kept, refusals = _without_duplicates(seen, batch)
-    n_without_vector = 0
-    if hasher is not None:
-        kept, unhashed, n_without_vector = hasher.hash(kept)
-        refusals += unhashed
+    kept, unhashed, n_without_vector = hasher.hash(kept)
+    refusals += unhashed
     actions: list[Action] = []
     for document in kept:
         action = to_action(document)
@@ -169,6 +170,22 @@ def _prepare(
             actions.append(action)
     sizes.see(actions)
     return _Batch(len(batch), n_without_vector, refusals, sender.send(actions))
+
+
+class _Unhashed:
+    """Leaves documents to the server's pipeline, and counts as a hasher does."""
+
+    def __init__(self, fields: Collection[str]) -> None:
+        self._fields = fields
+
+    def hash(self, documents: Iterable[Document]) -> HashedBatch:
+        """See `HasherChain.hash`."""
+        kept = list(documents)
+        missing = (
+            sum(value_at(document.source, field) is None for document in kept)
+            for field in self._fields
+        )
+        return HashedBatch(kept, [], max(missing, default=0))
 
 
 class _Sizes:
