@@ -136,7 +136,18 @@ def put_at(source: dict[str, Any], path: str, value: Any) -> None:
             holder.pop(key, None)
         holder, key = found[0]
         holder[key] = value
-        return
+    else:
+        _make(source, path, value)
+
+
+def put_anew(source: dict[str, Any], path: str, value: Any) -> None:
+    """Set a dotted field, and nothing that a document had there or below stays."""
+    remove_at(source, path)
+    _make(source, path, value)
+
+
+def _make(source: dict[str, Any], path: str, value: Any) -> None:
+    """Set a field that is not there, and objects around it."""
     *parts, last = path.split(".")
     inner = source
     for part in parts:
@@ -146,14 +157,11 @@ def put_at(source: dict[str, Any], path: str, value: Any) -> None:
     inner[last] = value
 
 
-def put_anew(source: dict[str, Any], path: str, value: Any) -> None:
-    """Set a dotted field, and nothing that a document had there or below stays."""
-    remove_at(source, path)
-    put_at(source, path, value)
-
-
 def remove_at(source: dict[str, Any], path: str) -> None:
     """Delete a dotted field and all below it, wherever it stands."""
+    head = path.partition(".")[0]
+    if not any(key.startswith(head) for key in source if isinstance(key, str)):
+        return
     for holder, key in [*_places(source, path), *_places_below(source, path)]:
         holder.pop(key, None)
 

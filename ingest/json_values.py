@@ -46,9 +46,10 @@ def read_json(line: bytes, skip: str | None = None) -> Any:
         orjson.JSONDecodeError: it is none.
     """
     value = orjson.loads(line)
-    looked_at = value
-    if skip is not None and isinstance(value, dict) and skip in value:
-        looked_at = {name: inner for name, inner in value.items() if name != skip}
+    if isinstance(value, dict):
+        looked_at = [inner for name, inner in value.items() if name != skip]
+    else:
+        looked_at = [value]
     if not _has_large(looked_at):
         return value
     try:
@@ -57,16 +58,16 @@ def read_json(line: bytes, skip: str | None = None) -> Any:
         return value
 
 
-def _has_large(value: Any) -> bool:
-    waiting = [value]
+def _has_large(waiting: list[Any]) -> bool:
     while waiting:
         one = waiting.pop()
-        if type(one) is float:
+        kind = type(one)
+        if kind is float:
             if one >= _LARGE or one <= -_LARGE:
                 return True
-        elif type(one) is list:
+        elif kind is list:
             waiting += one
-        elif type(one) is dict:
+        elif kind is dict:
             waiting += one.values()
     return False
 
@@ -183,10 +184,15 @@ def _shown(text: str) -> str:
 
 
 def _refuse(_value: Any, place: str, why: str) -> Any:
-    raise JsonError(f"{_shown(place)[-_PLACE:]}: {why}" if place else why)
+    raise JsonError(f"{_shown(place)[:_PLACE]}: {why}" if place else why)
 
 
 def _something(value: Any, _place: str, _why: str) -> Any:
     if isinstance(value, float | Decimal):
         return None
-    return _shown(value) if isinstance(value, str) else ascii(value)
+    if isinstance(value, str):
+        return _shown(value)
+    try:
+        return ascii(value)
+    except RecursionError:
+        return "…"

@@ -106,7 +106,8 @@ def document_of(
         reading: how it is read.
         about: `_id`, `_routing` and so on, where they are said elsewhere.
     """
-    source, said = _taken_apart(row)
+    source, own = _taken_apart(row)
+    said = own if about is None else dict(own)
     try:
         for name, value in (about or {}).items():
             if said.setdefault(name, value) != value:
@@ -119,13 +120,14 @@ def document_of(
             if identity is None:
                 raise MetadataError(f"no {reading.id_field!r}, which is to be its id (--id-field)")
         index = said.get("_index")
-        if reading.indexes is not None and index is not None and index not in reading.indexes:
+        if index is not None and index not in list(reading.indexes or [index]):
             raise MetadataError(f"for another index, {index!r:.80}; leave out _index")
         how = said.get("_op_type", "index")
         if how not in ("index", "create"):
             raise MetadataError(f"expected 'index' or 'create', got {how!r:.40}")
     except MetadataError as fault:
-        return Refusal(None, origin, str(fault), row)
+        whole = {**(about or {}), **row, **(own if source is row else {})}
+        return Refusal(None, origin, str(fault), whole)
     only_if = "absent" if how == "create" else None
     return Document(identity, source, origin, only_if, routing)  # type: ignore[arg-type]
 
@@ -136,7 +138,7 @@ def text_of(line: bytes) -> str:
 
 
 def _taken_apart(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A row's fields, and what it says of them."""
+    """A row's fields, and what it says of them; that is taken out of the row."""
     inner = row.get("_source")
     if isinstance(inner, dict) and row.keys() <= _OF_A_HIT:
         said = {name: row[name] for name in _KEPT & row.keys() if row[name] is not None}
@@ -148,8 +150,8 @@ def _taken_apart(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     found = row.keys() & _OF_A_DOCUMENT
     if not found:
         return row, {}
-    source = {name: value for name, value in row.items() if name not in found}
-    return source, {name: row[name] for name in found if row[name] is not None}
+    said = {name: row.pop(name) for name in found}
+    return row, {name: value for name, value in said.items() if value is not None}
 
 
 def _is_action(row: dict[str, Any]) -> bool:
