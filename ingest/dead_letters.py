@@ -16,7 +16,6 @@ from ..mappings.fields import ROOT
 from .documents import Document, Refusal
 from .json_values import read_json, to_json_somehow
 from .rows import Reading, document_of, read_rows
-from .sources import lines_of
 from .text_files import opened_text
 
 #: What a letter says of its document as a row does.
@@ -90,12 +89,12 @@ def read_dead_letters(
         raise InputError(f"{path}: no such file")
     reading = Reading(indexes=indexes)
     with opened_text(path) as file:
-        for line in lines_of(file, path.name):
-            if isinstance(line, Refusal):
-                raise InputError(f"{line.origin}: {line.reason}")
-            origin, content = line
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            origin = f"{path.name} line {number}"
             try:
-                letter = read_json(content)
+                letter = read_json(line)
             except orjson.JSONDecodeError as error:
                 raise InputError(f"{origin}: not JSON ({error})") from error
             if not isinstance(letter, dict) or not {"document", "text"} & set(letter):

@@ -160,7 +160,10 @@ def _make(source: dict[str, Any], path: str, value: Any) -> None:
 def remove_at(source: dict[str, Any], path: str) -> None:
     """Delete a dotted field and all below it, wherever it stands."""
     head = path.partition(".")[0]
-    if not any(key.startswith(head) for key in source if isinstance(key, str)):
+    for key in source:  # which is soon done, where a document has nothing of that name
+        if isinstance(key, str) and key.startswith(head):
+            break
+    else:
         return
     for holder, key in [*_places(source, path), *_places_below(source, path)]:
         holder.pop(key, None)

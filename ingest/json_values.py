@@ -23,6 +23,8 @@ from ..errors import InputError
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 #: orjson reads integers from here on as floats, and writes none beyond 64 bits.
 _LARGE = 2.0**63
+#: What orjson makes of JSON that may be such a float, or have one in it.
+_NOT_EXACT = frozenset({float, list, dict})
 #: Lists and objects within each other that orjson writes.
 _DEEPEST = 250
 #: Letters that a message has of where a value stands.
@@ -47,7 +49,7 @@ def read_json(line: bytes, skip: str | None = None) -> Any:
     """
     value = orjson.loads(line)
     if isinstance(value, dict):
-        looked_at = [inner for name, inner in value.items() if name != skip]
+        looked_at = [v for name, v in value.items() if name != skip and type(v) in _NOT_EXACT]
     else:
         looked_at = [value]
     if not _has_large(looked_at):

@@ -30,7 +30,7 @@ _OF_A_HIT = frozenset(
     | {"ignored_field_values", "sort", "fields", "highlight", "inner_hits", "matched_queries"}
 )
 #: What stands beside the fields of a document and is none of them.
-_OF_A_DOCUMENT = frozenset({"_id", "_routing", "_index", "_op_type", "_type"})
+_OF_A_DOCUMENT = ("_id", "_routing", "_index", "_op_type", "_type")
 #: What is kept of all this.
 _KEPT = frozenset({"_id", "_index", "_type", "_routing", "_op_type"})
 _ALONE = "{!r} of a bulk request without the document in the next line"
@@ -147,11 +147,13 @@ def _taken_apart(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if "_op_type" not in row:  # a hit: that is where it comes from
             said.pop("_index", None)
         return inner, said
-    found = row.keys() & _OF_A_DOCUMENT
-    if not found:
-        return row, {}
-    said = {name: row.pop(name) for name in found}
-    return row, {name: value for name, value in said.items() if value is not None}
+    said = {}
+    for name in _OF_A_DOCUMENT:
+        if name in row:
+            value = row.pop(name)
+            if value is not None:
+                said[name] = value
+    return row, said
 
 
 def _is_action(row: dict[str, Any]) -> bool:

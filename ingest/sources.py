@@ -59,7 +59,7 @@ def read_documents(
             yield document_of(row, f"{path.name} row {number}", reading)
     else:
         with opened_text(path) as file:
-            yield from read_rows(lines_of(file, path.name), reading)
+            yield from read_rows(_lines_of(file, path.name), reading)
 
 
 def check_files(
@@ -99,7 +99,7 @@ def check_files(
                 pass
 
 
-def lines_of(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes] | Refusal]:
+def _lines_of(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes] | Refusal]:
     """A file's lines, with where they stand; of one that is too long no more than shows that."""
     number = 0
     while line := file.readline(MOST_BYTES + 1):

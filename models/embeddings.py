@@ -56,7 +56,8 @@ def unpacked(values: Any) -> Any:
     if not isinstance(values, str):
         return values
     try:
-        packed = base64.b64decode(values, validate=True)
+        filled = values + "=" * (-len(values) % 4)  # which Elasticsearch does not ask for
+        packed = base64.b64decode(filled, validate=True)
     except ValueError:
         return values
     if not packed or len(packed) % 4:
@@ -95,7 +96,8 @@ def embedding_fault(values: Any, dims: int) -> str | None:
     finite = np.isfinite(array)
     if not finite.all():
         position = int(np.argmin(finite))
-        return f"expected finite float32 numbers, got {values[position]!r} at position {position}"
+        number = float(values[position])
+        return f"expected finite float32 numbers, got {number!r} at position {position}"
     # The norm in float64: float32 numbers below 1e-23 would square to zero.
     if float(np.square(array.astype(np.float64)).sum()) == 0.0:
         return "a zero vector has no direction, so no cosine; leave the field out instead"

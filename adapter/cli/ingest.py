@@ -124,11 +124,17 @@ def _check_apart(files: Sequence[Path], written: Sequence[Path | None]) -> None:
     Raises:
         InputError: there is one.
     """
-    seen = set[Path]()
-    for path in [*files, *(path for path in written if path is not None)]:
-        if path.resolve() in seen:
-            raise InputError(f"{path} is named twice; expected another file in one of the places")
-        seen.add(path.resolve())
+    read = [path.resolve() for path in files]
+    for path in files:
+        if read.count(path.resolve()) > 1:
+            raise InputError(f"{path} is given twice; name each file once")
+    own = [path for path in written if path is not None]
+    for path in own:
+        if path.resolve() in [*read, *(one.resolve() for one in own if one is not path)]:
+            raise InputError(
+                f"{path} would be written while it is read, or twice: name another with "
+                f"--dead-letters or --checkpoint; what was refused before is sent with --replay"
+            )
 
 
 def _hasher(

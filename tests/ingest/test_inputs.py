@@ -24,6 +24,7 @@ from meta4.errors import InputError, RefusedError
 from meta4.ingest.documents import Several, put_anew, put_at, remove_at, value_at, without
 from meta4.ingest.ids import MetadataError, id_of
 from meta4.ingest.json_values import JsonError, read_json, to_json, to_json_somehow
+from meta4.ingest.new_embeddings import NewEmbeddings
 from meta4.ingest.sources import read_documents, read_training
 from meta4.models.embeddings import as_embedding, embedding_fault
 
@@ -331,17 +332,18 @@ def test_options_against_each_other(small):
     rows.write_text(lines({"_id": "b"}))
     (small.folder / "ids.txt").write_text("a\n")
     for files, options, word in (
-        ([npy, npy], {}, "named twice"),
+        ([npy, npy], {}, "given twice"),
         ([npy, small.folder / "none.ndjson"], {}, "no such file"),
         ([npy, small.folder / "ids.txt"], {}, "expected a file ending"),
         ([npy, rows], {"id_field": "x"}, "--id-field"),
-        ([rows], {"checkpoint": rows}, "named twice"),
+        ([rows], {"checkpoint": rows}, "written while it is read"),
+        ([rows], {"checkpoint": small.letters}, "or twice"),
     ):
         loaded = small.load(*files, **options)
         assert (loaded.code, loaded.report) == (2, {})
         assert word in loaded.said
     small.letters = rows
-    assert "named twice" in small._run(rows, dead_letters=rows).said
+    assert "--replay" in small._run(rows, dead_letters=rows).said
     table = pa.table({"sku": ["a"], "n": [1]})
     small.letters = small.folder / "letters.ndjson"
     loaded = small.load_table(table, id_field="skuu")
@@ -698,6 +700,7 @@ def test_case_21_packed_vectors(make_small, hashing):
     loaded = small.load_rows(
         {"_id": "a", FIELD: PACKED},
         {"_id": "b", FIELD: VECTOR},
+        {"_id": "unpadded", FIELD: PACKED.rstrip("=")},
         {"_id": "short", FIELD: PACKED[:16]},
         {"_id": "hex", FIELD: base64.b64decode(PACKED).hex()},
         {"_id": "text", FIELD: "no vector"},
@@ -712,7 +715,7 @@ def test_case_21_packed_vectors(make_small, hashing):
     hits = {
         h["_id"]: h["_source"] for h in small.engine.scan(small.name, {"query": {"match_all": {}}})
     }
-    assert hits["a"]["meta4"] == hits["b"]["meta4"]
+    assert hits["a"]["meta4"] == hits["b"]["meta4"] == hits["unpadded"]["meta4"]
     assert hits["a"][FIELD] == pytest.approx(hits["b"][FIELD])
     assert heal_index(small.engine, small.name, dry_run=True) == 0
 
@@ -753,6 +756,30 @@ def test_packed_vectors_that_went_past_the_hasher(make_small, tmp_path):
     path = tmp_path / "q.ndjson"
     path.write_text(lines({FIELD: PACKED}))
     assert read_training(path, FIELD)[0].tolist() == [VECTOR]
+
+
+# --- new embeddings -----------------------------------------------------------------------------
+
+
+def test_files_of_new_embeddings_are_read_as_documents_are(tmp_path):
+    from pyarrow import parquet
+
+    forms = lines(
+        {"index": {"_id": "a"}},
+        {FIELD: VECTOR},
+        {"_id": {"$oid": OID}, FIELD: VECTOR},
+        {"_index": "elsewhere", "_id": 3, "_source": {FIELD: VECTOR}},
+    )
+    (tmp_path / "v.ndjson").write_bytes(b"\xef\xbb\xbf" + forms.encode())
+    table = pa.table({"_id": [b"a", OID.encode(), b"3"], FIELD: [VECTOR] * 3})
+    parquet.write_table(table, tmp_path / "v.parquet")
+    for name in ("v.ndjson", "v.parquet"):
+        found = NewEmbeddings(tmp_path / name, FIELD).of(["a", OID, "3", "4"])
+        assert {k: v.tolist() for k, v in found.items()} == {"a": VECTOR, OID: VECTOR, "3": VECTOR}
+    for bad in ({"_id": 1.5, FIELD: VECTOR}, {"delete": {"_id": "a"}}, {"index": {"_id": "a"}}):
+        (tmp_path / "bad.ndjson").write_text(lines(bad))
+        with pytest.raises(InputError, match=r"bad\.ndjson line 1"):
+            NewEmbeddings(tmp_path / "bad.ndjson", FIELD)
 
 
 # --- all of it ----------------------------------------------------------------------------------
