@@ -49,12 +49,14 @@ class Dialect(ABC):
         graphs: the engine's own indexes of vectors, its plain HNSW first.
         codes: what codes are stored as.
         candidate_options: what a graph's search calls the number of candidates that it keeps.
+        own_settings: what settings begin with, under `index.`, that no other engine has.
     """
 
     script_field: ClassVar[str]
     codes: ClassVar[CodeKind]
     graphs: ClassVar[tuple[str, ...]]
     candidate_options: ClassVar[tuple[str, ...]]
+    own_settings: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def settings(self) -> Body:

@@ -13,6 +13,18 @@ class ElasticsearchDialect(Dialect):
     codes = "bits"
     graphs = ("hnsw", "int8_hnsw", "bbq_hnsw")
     candidate_options = ("num_candidates",)
+    own_settings = (
+        "mode",
+        "lifecycle.",
+        "dense_vector.",
+        "mapping.source.",
+        "mapping.exclude_source_vectors",
+        "mapping.synthetic_source_keep",
+        "mapping.use_doc_values_skipper",
+        "mapping.semantic_text.",
+        "fast_refresh",
+        "recovery.use_synthetic_source",
+    )
 
     def settings(self) -> Body:
         """See `Dialect`."""

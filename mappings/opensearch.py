@@ -18,6 +18,20 @@ class OpenSearchDialect(Dialect):
     codes = "longs"
     graphs = ("hnsw",)
     candidate_options = ("k", "ef_search")
+    own_settings = (
+        "knn",
+        "replication.",
+        "remote_store.",
+        "search.concurrent",
+        "number_of_search_only_replicas",
+        "derived_source.",
+        "composite_index",
+        "append_only.",
+        "merge_on_flush.",
+        "optimize_doc_id_lookup.",
+        "plugins.",
+        "opendistro.",
+    )
 
     def settings(self) -> Body:
         """See `Dialect`."""
