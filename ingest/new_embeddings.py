@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import EmbeddingError, InputError
 from ..models.embeddings import as_embedding
 from .documents import Refusal, value_at
 from .id_table import IdTable
@@ -22,11 +22,16 @@ class NewEmbeddings:
         ids: for .npy, a text file with one id a line.
 
     Raises:
-        InputError: no such file, no vector in it, or one without an id.
+        InputError: no such file, no vector in it, or one without an id; .npy without `ids`.
         EmbeddingError: a vector that cannot be hashed, or of other dimensions than the first.
     """
 
     def __init__(self, path: Path, field: str, ids: Path | None = None) -> None:
+        if path.suffix == ".npy" and ids is None:
+            raise InputError(
+                f"{path}: an .npy file has no ids, and embeddings are found by them; name a text "
+                f"file with one id a line, in the order of the rows, with --ids"
+            )
         self.dims = 0
         self._table = IdTable()
         self._table.put(self._read(path, field, ids))
@@ -47,5 +52,10 @@ class NewEmbeddings:
                 continue
             if document.id is None:
                 raise InputError(f"{document.origin}: an embedding without its document's id")
+            if not self.dims and not isinstance(values, list | tuple | np.ndarray):
+                kind = type(values).__name__
+                raise EmbeddingError(
+                    f"{document.origin}: {field}: expected a list of numbers, got {kind}"
+                )
             self.dims = self.dims or len(values)
             yield document.id, as_embedding(values, self.dims, what=document.origin).tobytes()

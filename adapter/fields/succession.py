@@ -1,8 +1,10 @@
 """How a field comes into another index: of another model, or in another cluster."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from ...errors import ConflictError
 from ...ingest.documents import Document
 from ...ingest.hashers import Hasher
 from ...ingest.new_embeddings import NewEmbeddings
@@ -14,12 +16,35 @@ if TYPE_CHECKING:
 
 
 class Change(Protocol):
-    """Changes documents before they are hashed; counts those that lose their value."""
+    """Changes documents before they are hashed.
+
+    Attributes:
+        n_without: documents that lost their value.
+        replaces: whether documents get new values.
+    """
 
     n_without: int
+    replaces: bool
 
-    def __call__(self, documents: list[Document]) -> None:
-        """Change them in place."""
+    def __call__(self, documents: list[Document], *, late: bool = False) -> None:
+        """Change them in place.
+
+        Args:
+            documents: from the index before.
+            late: whether they came when nobody could be asked any more: one without a new value
+                goes on without any.
+
+        Raises:
+            ConflictError: one that is not late has no new value.
+        """
+        ...
+
+    def lacking(self, ids: Sequence[str]) -> list[str]:
+        """Of these documents, which have a value, those for which there is no new one."""
+        ...
+
+    def refusal(self, n: int, first: Sequence[str]) -> ConflictError:
+        """For so many that lack one, the first of them by their ids."""
         ...
 
 
@@ -30,7 +55,21 @@ class CopyingHasher(Hasher, Protocol):
 
 
 class Succession(ABC):
-    """The documents of a field in another index."""
+    """The documents of a field in another index.
+
+    Attributes:
+        keeps_mapping: whether the field's own mapping is the same there.
+    """
+
+    keeps_mapping: ClassVar[bool]
+
+    @abstractmethod
+    def check_takes_embeddings(self) -> None:
+        """Refuse new embeddings for a field that has none.
+
+        Raises:
+            InputError: it is one.
+        """
 
     @abstractmethod
     def rehashed(self, engine: Engine, ref: Any, model: Any, new_dims: int | None) -> "Field":
@@ -47,8 +86,16 @@ class Succession(ABC):
         """
 
     @abstractmethod
-    def change(self, before: "Field", embeddings: NewEmbeddings | None) -> Change:
-        """What becomes of the documents of another such field; has `n_without` of them."""
+    def change(
+        self, before: "Field", embeddings: NewEmbeddings | None, *, re_embedded: bool = False
+    ) -> Change:
+        """What becomes of the documents of another such field.
+
+        Args:
+            before: that field.
+            embeddings: new ones, if there are any.
+            re_embedded: whether the two fields have embeddings of two kinds.
+        """
 
     @abstractmethod
     def following(self, former: "Field") -> "Field":

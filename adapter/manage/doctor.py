@@ -12,6 +12,7 @@ from ..engines.place import Place
 from ..fields.field import Field, Finding
 from ..measure.evaluation import evaluate_index
 from .move_state import are_held, state_in
+from .whole import source_fault
 
 #: Standard errors by which a recall may fall short of what is promised.
 _ERRORS = 3.0
@@ -41,7 +42,7 @@ def examine_index(
     """
     engine.refresh(check_index(index))
     fields = read_index(engine, index).fields
-    findings = [*_moves(engine, index)]
+    findings = [*_moves(engine, index), *_sources(engine, index)]
     for name, field in fields.items():
         own = _examine_field(engine, index, field, n_queries, progress)
         several = f"{name}: " if len(fields) > 1 else ""
@@ -78,6 +79,20 @@ def _moves(engine: Engine, index: str) -> list[Finding]:
         todo = f"if its process has ended, the same meta4 index {command} {state.alias} … goes on"
         findings.append(Finding("move", "act", found, todo, {"writes_wait": int(held)}))
     return findings
+
+
+def _sources(engine: Engine, index: str) -> list[Finding]:
+    """Indexes whose documents do not come back whole."""
+    found = [
+        f"{name} has {fault}: its documents do not come back whole"
+        for name, mapping in engine.mappings(index).items()
+        if (fault := source_fault(mapping)) is not None
+    ]
+    todo = (
+        "it can be searched, but not healed, copied or rehashed; for that load the documents anew, "
+        "from where they come, into an index without it: meta4 ingest"
+    )
+    return [Finding("source", "act", words, todo, {}) for words in found]
 
 
 def _documents(engine: Engine, index: str, field: Field, with_value: int) -> Finding:

@@ -1,5 +1,6 @@
 """Making, showing and dropping hashed indexes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,67 +11,33 @@ from ...errors import (
     RefusedError,
     UnreachableError,
 )
-from ...ingest.documents import without
-from ...mappings.dialect import merged
 from ...mappings.fields import ROOT
 from ...mappings.spec import FieldSpec, Hashing, Strategy
 from ...models.probing.ranking import Plan
 from ..catalog import read_field, read_index
 from ..engines.engine import Engine
 from ..engines.names import check_index
-from ..engines.place import Place
+from ..engines.place import Place, settings_of
 from ..fields.field import Field, Options
 from ..fields.kinds import fields_in, new_field
 from ..fields.shelf import Shelf
+from .others import Others
+from .pipelines import is_ours, pipeline_name, users_of
 
 Json = dict[str, Any]
 
 
-def pipeline_name(index: str) -> str:
-    """The ingest pipeline of an index."""
-    return f"meta4-{index}"
-
-
 @dataclass(frozen=True)
-class Others:
-    """What an index has beside the hashed field.
+class Dropped:
+    """What became of a dropped index's pipeline.
 
     Attributes:
-        properties: of the mapping.
-        mapping: what else the mapping says.
-        analysis: analysers that the properties name.
-        meta: beside our own entry in the mapping's `_meta`.
+        pipeline: its name; None where it had none.
+        kept_for: who uses it, in words, so that it is kept; empty where it is gone too.
     """
 
-    properties: Json
-    mapping: Json
-    analysis: Json
-    meta: Json
-
-    def add_to(self, body: Json) -> None:
-        """Put it into the body of an index."""
-        mappings = body["mappings"]
-        mappings |= self.mapping
-        mappings["_meta"] |= self.meta
-        mappings["properties"] = merged(mappings["properties"], self.properties)
-        if self.analysis:
-            body["settings"]["index"]["analysis"] = self.analysis
-
-
-def others_of(place: Place, field: str, settings: Json, meta: Json) -> Others:
-    """What another index of the same documents takes over beside the hashed field.
-
-    Args:
-        place: an index.
-        field: its vector field.
-        settings: its settings, under `index.`.
-        meta: for the mapping's `_meta`.
-    """
-    (mapping,) = place.engine.mappings(place.index).values()
-    path = field.replace(".", ".properties.")
-    properties = without(without(mapping.get("properties", {}), path), ROOT)
-    rest = {k: v for k, v in mapping.items() if k not in ("_meta", "_source", "properties")}
-    return Others(properties, rest, settings.get("analysis", {}), meta)
+    pipeline: str | None
+    kept_for: Sequence[str] = ()
 
 
 def create_index(
@@ -136,23 +103,73 @@ def make_index(
         others.add_to(body)
     try:
         engine.create_index(index, body)
-    except RefusedError:
+    except RefusedError as error:
         if name is not None:
             engine.delete_pipeline(name)
-        raise
+        if others is None:
+            raise
+        raise RefusedError(
+            f"{error}; {index!r} would lose that, so nothing was made. Change it in the index that "
+            f"the documents come from, or make {index!r} without it and load the documents anew, "
+            f"with: meta4 index create; meta4 ingest",
+            error.status,
+        ) from error
+    if others is not None:
+        _check_own(engine, index, name)
     return field.spec
 
 
-def drop_index(engine: Engine, index: str) -> None:
-    """Delete an index of ours and its pipeline; models stay in the store.
+def _check_own(engine: Engine, index: str, pipeline: str | None) -> None:
+    """Undo an index to which a template has given what its documents' index does not have.
+
+    Raises:
+        ConflictError: it has.
+    """
+    (made,) = engine.request("GET", f"/{index}").values()
+    given = [f"the alias {alias!r}" for alias in sorted(made["aliases"])]
+    final = made["settings"]["index"].get("final_pipeline")
+    given += [f"the final_pipeline {final!r}"] if final is not None else []
+    if given:
+        engine.delete_index(index)
+        if pipeline is not None:
+            engine.delete_pipeline(pipeline)
+        raise ConflictError(
+            f"an index template gives new indexes of the name {index!r} {', '.join(given)}, before "
+            f"they have their documents; take that out of the template, and run the same again"
+        )
+
+
+def drop_index(engine: Engine, index: str) -> Dropped:
+    """Delete an index of ours, and its pipeline where nobody else uses it; models stay.
 
     Raises:
         NotFoundError: no such index, or not one of ours.
+        ConflictError: an alias in place of an index.
     """
     known = read_index(engine, check_index(index))
+    if known.concrete != {index}:
+        (name, *_) = sorted(known.concrete)
+        raise ConflictError(
+            f"{index!r} is an alias of {name!r}; drop the index by its own name: "
+            f"meta4 index drop {name}"
+        )
+    if not any(field.hashing == "server" for field in known.fields.values()):
+        engine.delete_index(index)
+        return Dropped(None)
+    pipeline: str = settings_of(Place(engine, index)).get("default_pipeline", "")
+    if not is_ours(pipeline):  # somebody has put another in its place, or none
+        pipeline = pipeline_name(index)
+    try:
+        users = users_of(engine, pipeline, but=index)
+    except RefusedError as error:
+        users = [f"somebody, perhaps: {error}"]
     engine.delete_index(index)
-    if any(field.hashing == "server" for field in known.fields.values()):
-        engine.delete_pipeline(pipeline_name(index))
+    if not users:
+        try:
+            engine.delete_pipeline(pipeline)
+        except RefusedError as error:
+            users = [str(error)]
+    return Dropped(pipeline, users)
 
 
 def list_indexes(engine: Engine) -> list[Json]:

@@ -11,6 +11,8 @@ Json = dict[str, Any]
 Reached = dict[str, int]
 #: The entry of a target's `_meta` that says how far a move is.
 STATE = "meta4_move"
+#: That which says where a copy is from and how far it is.
+COPY = "meta4_copy"
 #: Settings that are others while writes wait.
 REPLICAS = "number_of_replicas"
 WAITS_FOR = "write.wait_for_active_shards"
@@ -30,6 +32,7 @@ class State:
         since: by shard of the target, the last operation that was ours before the alias came.
         back: whether the alias is moved to where it was.
         free: settings of the target that are others while writes wait.
+        re_embedded: whether its documents have new embeddings.
     """
 
     alias: str
@@ -40,6 +43,7 @@ class State:
     since: Reached
     back: bool = False
     free: Json | None = None
+    re_embedded: bool = False
 
     @property
     def is_under_way(self) -> bool:

@@ -9,7 +9,7 @@ somebody has written in the target is newer and stays.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...errors import ConflictError, EngineError
@@ -20,10 +20,12 @@ from ...ingest.id_table import IdTable
 from ..engines.engine import Engine
 from ..engines.names import check_index
 from ..engines.place import Place, settings_of
+from ..fields.field import Field
+from ..fields.succession import Change
 from ..load.bulk_sender import BulkSender
 from ..load.loader import HASHED, LoadReport, load_documents
 from ..manage.move_state import STATE, Reached, State, free_settings, state_of
-from .changes import count_after, count_upto, pages_after, processed_by
+from .changes import count_after, count_upto, ids_with, pages_after, processed_by
 from .write_hold import AT_ONCE, writes_held
 
 Json = dict[str, Any]
@@ -43,10 +45,12 @@ class Move:
         alias: what is moved.
         source: the index that it names.
         target: the index that it will name, which exists.
+        fields: the hashed field in the source and in the target.
         hasher: of the target.
         change: what becomes of a document before it is hashed.
         reached: by shard of the source, what the target has already.
         back: whether the alias goes back to where it was.
+        re_embedded: whether the target's documents have embeddings of another kind.
     """
 
     def __init__(
@@ -55,15 +59,18 @@ class Move:
         alias: str,
         source: str,
         target: str,
+        fields: tuple[Field, Field],
         hasher: Hasher,
         *,
-        change: Callable[[list[Document]], None] = lambda _: None,
+        change: Change,
         reached: Reached | None = None,
         back: bool = False,
+        re_embedded: bool = False,
     ) -> None:
         self._engine = engine
         self._source = Place(engine, source)
         self._target = Place(engine, target)
+        self._before, self._after = fields
         self._hasher = hasher
         self._change = change
         uuid = str(settings_of(self._source)["uuid"])
@@ -71,16 +78,39 @@ class Move:
         if noted is not None and noted.is_under_way and (noted.alias, noted.uuid) == (alias, uuid):
             self.state = noted
         else:
-            self.state = State(alias, source, uuid, "filling", dict(reached or {}), {}, back)
+            self.state = State(
+                alias,
+                source,
+                uuid,
+                "filling",
+                dict(reached or {}),
+                {},
+                back,
+                re_embedded=re_embedded,
+            )
         self._late: dict[str, tuple[int, int]] = {}
         self.report = LoadReport()
         self.n_deleted = 0
+        self.aliases: list[str] = []
+
+    def check_covered(self) -> None:
+        """See, before anything is written, that no document loses its value.
+
+        Raises:
+            ConflictError: some have no new one.
+        """
+        if self.state.phase == "filling":
+            check_covered(self._source, self.state.reached, self._before, self._change)
 
     def fill(self, filling: Callable[[int, int], None]) -> None:
         """Bring what the target lacks, until next to nothing is left, and drop what it has over.
 
         Args:
             filling: called with documents brought since the last call, and how many there are.
+
+        Raises:
+            ConflictError: a document that was written meanwhile has no new value.
+            EngineError: the target lacks documents, or values of theirs.
         """
         left = count_after(self._source, self.state.reached)
         filling(0, left)
@@ -97,9 +127,14 @@ class Move:
         self._check_whole()
 
     def switch(self) -> None:
-        """Move the alias, then bring what came to the source in the last moment."""
+        """Move the alias, then bring what came to the source in the last moment.
+
+        Raises:
+            ConflictError, EngineError: as `fill`; the alias stays.
+        """
         if self.state.phase == "filling":
             self._follow(lambda _: None)
+            self._check_whole()
             self.state.since = processed_by(self._target)
             self.state.free = free_settings(self._target)
             self.state.phase = "moving"
@@ -128,14 +163,15 @@ class Move:
         self._engine.put_meta(self._target.index, {STATE: vars(self.state)})
 
     def _move_alias(self) -> None:
-        alias = self.state.alias
-        path = f"/{self._source.index}/_alias/{alias}"
-        (found,) = self._engine.request("GET", path).values()
-        kept = found["aliases"][alias]  # its filter and routing, if it has any
-        actions = [
-            {"remove": {"index": self._source.index, "alias": alias}},
-            {"add": {"index": self._target.index, "alias": alias, **kept}},
-        ]
+        """The alias, and all others of the source with it: all in one step, as they were."""
+        (found,) = self._engine.request("GET", f"/{self._source.index}/_alias").values()
+        actions = []
+        for alias, kept in found["aliases"].items():  # with filter, routing and the like
+            actions += [
+                {"remove": {"index": self._source.index, "alias": alias}},
+                {"add": {"index": self._target.index, "alias": alias, **kept}},
+            ]
+        self.aliases = sorted(found["aliases"])
         self._engine.refresh(self._target.index)
         self._engine.request("POST", "/_aliases", {"actions": actions})
 
@@ -143,8 +179,9 @@ class Move:
         for _ in range(_PASSES):
             n = 0
             noted_at = time.monotonic()
-            for shard, hits in pages_after(self._source, self.state.reached):
+            for shard, hits in self._pages():
                 documents = [Document.of(hit) for hit in hits]
+                self._change(documents)
                 self._load(documents, advance)
                 self.state.reached[shard] = hits[-1]["sort"][0]
                 n += len(hits)
@@ -155,8 +192,10 @@ class Move:
             if n <= _FEW:
                 return
 
+    def _pages(self) -> Iterator[tuple[str, list[Json]]]:
+        return pages_after(self._source, self.state.reached, field=self._before.scored)
+
     def _load(self, documents: list[Document], advance: Callable[[int], None]) -> None:
-        self._change(documents)
         target = self._target
         loaded = load_documents(
             self._engine, target.index, documents, self._hasher, params=AT_ONCE, advance=advance
@@ -167,9 +206,11 @@ class Move:
         """Refuse to go on where the target lacks something.
 
         Raises:
-            EngineError: documents were refused, in this run or in one before.
+            EngineError: documents were refused, in this run or in one before, or have lost their
+                values.
         """
         self._engine.refresh(self._target.index)
+        self._engine.refresh(self._source.index)
         n_source = count_upto(self._source, self.state.reached)
         n_target = self._engine.count(self._target.index)
         if n_target < n_source:
@@ -181,11 +222,20 @@ class Move:
                 f"{self._target.index} lacks {n_source - n_target:,} documents of "
                 f"{self._source.index}; {self.state.alias} stays where it is{why}"
             )
+        before, after = self._before, self._after
+        n_source = count_upto(self._source, self.state.reached, before.scored)
+        n_target = self._engine.count(self._target.index, {"exists": {"field": after.scored}})
+        if n_target < n_source:
+            raise EngineError(
+                f"{self._target.index} has {n_target:,} {after.value_name}s and "
+                f"{self._source.index} {n_source:,}; {self.state.alias} stays where it is. Drop "
+                f"it and begin anew: meta4 index drop {self._target.index}"
+            )
 
     def _bring_late(self) -> int:
         """What reached the source after the last pass; gives how many there were."""
         n = 0
-        for shard, hits in pages_after(self._source, self.state.reached):
+        for shard, hits in self._pages():
             there = self._there({hit["_id"]: hit.get("_routing") for hit in hits})
             newer = self._written_since()
             documents = [
@@ -193,6 +243,7 @@ class Move:
                 for hit in hits
                 if hit["_id"] not in newer or self._late.get(hit["_id"]) == there.get(hit["_id"])
             ]
+            self._change(documents, late=True)
             self._load(documents, lambda _: None)
             self._late |= self._there({str(d.id): d.routing for d in documents})
             self.state.reached[shard] = hits[-1]["sort"][0]
@@ -218,16 +269,43 @@ class Move:
             BulkSender(self._engine, self._target.index, HASHED) as sender,
         ):
             for _, hits in pages_after(self._source, {}, source=False):
-                ids.put((hit["_id"], b"") for hit in hits)
+                ids.put((_identity(hit), b"") for hit in hits)
             for _, hits in pages_after(self._target, {}, last=last, source=False):
-                known = ids.get([hit["_id"] for hit in hits])
+                known = ids.get([_identity(hit) for hit in hits])
                 deletions = [
                     to_deletion(Document.of(hit, only_if=(hit["_seq_no"], hit["_primary_term"])))
                     for hit in hits
-                    if hit["_id"] not in known
+                    if _identity(hit) not in known
                 ]
                 if deletions:
                     self.n_deleted += sender.send(deletions).result().n_indexed
+
+
+def _identity(hit: Json) -> str:
+    """What no other document has: by another routing there may be another of the same id."""
+    return f"{hit.get('_routing', '')}\0{hit['_id']}"
+
+
+def check_covered(source: Place, reached: Reached, field: Field, change: Change) -> None:
+    """Refuse a change that takes its value from a document, before anything is written.
+
+    Args:
+        source: an index.
+        reached: by shard, after which operation documents are looked at.
+        field: its hashed field.
+        change: what is to become of documents.
+
+    Raises:
+        ConflictError: it does; with the first of these documents.
+    """
+    n, first = 0, list[str]()
+    if change.replaces:
+        for ids in ids_with(source, reached, field.scored):
+            lacking = change.lacking(ids)
+            n += len(lacking)
+            first = first or lacking
+    if n:
+        raise change.refusal(n, first)
 
 
 def behind(engine: Engine, alias: str) -> str:

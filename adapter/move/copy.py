@@ -6,30 +6,39 @@ since. What was deleted since leaves no trace in the source: the count tells.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as initial
 from typing import Any
+
+import numpy as np
 
 from ...errors import ConflictError, InputError
 from ...ingest.documents import Document, value_at, without
 from ...mappings.fields import ROOT
+from ...mappings.spec import Hashing
 from ..catalog import read_field
 from ..engines.place import Place, settings_of
 from ..fields.field import Field
 from ..fields.queries import sample_documents
 from ..load.loader import LoadReport, load_documents
-from ..manage.indexes import make_index, others_of
+from ..manage.indexes import make_index
+from ..manage.move_state import COPY
+from ..manage.others import Others, others_of
+from ..manage.whole import check_source
 from .changes import count_after, pages_after
+from .write_hold import AT_ONCE
 
 Json = dict[str, Any]
-#: The entry of the target's `_meta` that says where a copy is from and how far it is.
-_PROGRESS = "meta4_copy"
 #: Seconds between two notes of how far it is.
 _NOTED_EVERY = 10.0
 #: Documents that are looked at before a field is taken for what it is said to be.
 _TRIED = 20
+#: How settings begin that let nothing be written.
+_BLOCKS = "index.blocks."
 #: Documents that are compared with their copies in the end.
 _COMPARED = 200
+#: By which float32 numbers may differ in their last digits.
+_RELATIVE = 1e-6
 
 
 @dataclass
@@ -41,6 +50,8 @@ class CopyReport:
         n_hashed: of those written, how many were hashed anew for want of the model's hash.
         n_source: documents in the source, afterwards.
         n_target: documents in the target, afterwards.
+        n_source_values: of those in the source, how many have the hashed field.
+        n_target_values: the same of the target.
         n_compared: documents compared with their copies.
         differing: ids of those that are not the same.
     """
@@ -49,13 +60,16 @@ class CopyReport:
     n_hashed: int = 0
     n_source: int = 0
     n_target: int = 0
+    n_source_values: int = 0
+    n_target_values: int = 0
     n_compared: int = 0
     differing: list[str] = initial(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
         """Whether all is there and the same."""
-        return not (self.differing or self.loaded.n_refused) and self.n_source == self.n_target
+        there = self.n_source == self.n_target and self.n_target_values >= self.n_source_values
+        return there and not (self.differing or self.loaded.n_refused)
 
 
 def count_left(source: Place, target: Place) -> int:
@@ -85,13 +99,16 @@ def copy_index(
     Raises:
         NotFoundError: the source is no hashed index.
         ConflictError: the target exists and is no copy of the source.
-        InputError: a plan or a server's hashing that the model cannot do.
+        InputError: a plan or a server's hashing that the model cannot do; an index that cannot be
+            copied whole. Nothing is written then.
         EngineError: a server failed or refused.
     """
     field = read_field(source.engine, source.index)
-    _check_free(source, target)
+    hashing = (changes or {}).get("hashing", field.hashing)
+    keeps = field.succession.keeps_mapping
+    others = check_copy(source, target, field.spec.field, hashing, shards, keeps_mapping=keeps)
     made = field.succession.copied_to(source.engine, target.engine, changes or {})
-    return _fill(source, target, made, field, shards, replicas, advance)
+    return _fill(source, target, made, field, others, shards, replicas, advance)
 
 
 def adopt_index(
@@ -114,16 +131,18 @@ def adopt_index(
         advance: see `copy_index`.
 
     Raises:
-        InputError: the source has no document with such a field.
+        InputError: the source has no document with such a field, or cannot be copied whole.
+            Nothing is written then.
         ConflictError: the target exists and is no copy of the source.
         EngineError: a server failed or refused.
     """
-    if not source.engine.count(source.index, {"exists": {"field": field.spec.field}}):
+    name, keeps = field.spec.field, field.succession.keeps_mapping
+    if not source.engine.count(source.index, {"exists": {"field": name}}):
         raise InputError(
-            f"{source} has no document with a {field.spec.field!r}; name the field that holds the "
+            f"{source} has no document with a {name!r}; name the field that holds the "
             f"{field.value_name}s with --field"
         )
-    _check_free(source, target)
+    others = check_copy(source, target, name, field.hashing, shards, keeps_mapping=keeps)
     drawn = sample_documents(source.engine, source.index, field.spec.field, _TRIED, 0)
     faults = [field.fault(value) for _, value in drawn]
     if all(faults):  # one that is spoiled is refused by itself
@@ -131,7 +150,43 @@ def adopt_index(
             f"{source}: document {drawn[0][0]!r}: {field.spec.field}: {faults[0]}; name another "
             f"field, or a model of its kind"
         )
-    return _fill(source, target, field, None, shards, replicas, advance)
+    return _fill(source, target, field, None, others, shards, replicas, advance)
+
+
+def check_copy(
+    source: Place,
+    target: Place,
+    field: str,
+    hashing: Hashing,
+    shards: int | None,
+    *,
+    keeps_mapping: bool = False,
+) -> Others:
+    """See, before anything is written, that a copy can be whole; gives what it takes over.
+
+    Args:
+        source: an index.
+        target: where its copy is to be.
+        field: the hashed field.
+        hashing: who hashes the copy's documents.
+        shards: of the target; None is the source's number.
+        keeps_mapping: whether the field's own mapping is as it was.
+
+    Raises:
+        InputError: something would be lost.
+        ConflictError: the target exists and is no copy of the source.
+    """
+    check_source(source)
+    _check_free(source, target)
+    same = shards in (None, int(settings_of(source)["number_of_shards"]))
+    return others_of(
+        source,
+        target.engine,
+        field,
+        hashing=hashing,
+        keeps_mapping=keeps_mapping,
+        same_shards=same,
+    )
 
 
 def _fill(
@@ -139,6 +194,7 @@ def _fill(
     target: Place,
     field: Field,
     before: Field | None,
+    others: Others,
     shards: int | None,
     replicas: int,
     advance: Callable[[int], None],
@@ -146,24 +202,31 @@ def _fill(
     settings = settings_of(source)
     noted = _noted(target)
     reached: dict[str, int] = noted.get("reached", {})
+    in_the_end: Json = noted.get("in_the_end", others.in_the_end)
 
     def state() -> Json:
-        return {_PROGRESS: {"source": settings["uuid"], "reached": reached}}
+        entry = {"source": settings["uuid"], "reached": reached, "in_the_end": in_the_end}
+        return {COPY: entry}
 
     def note() -> None:
         target.engine.put_meta(target.index, state())
 
-    if not noted:
+    if noted:
+        _set(target, dict.fromkeys(in_the_end))
+    else:
         n = shards or int(settings["number_of_shards"])
-        others = others_of(source, field.spec.field, settings, state())
+        others = replace(others, meta={**others.meta, **state()})
         make_index(target.engine, target.index, field, shards=n, replicas=replicas, others=others)
     hasher = field.succession.copying_hasher(source.engine, before)
     report = CopyReport(LoadReport())
     started = noted_at = time.monotonic()
-    for shard, hits in pages_after(source, reached):
+    held = field.spec.field if before is None else before.scored
+    for shard, hits in pages_after(source, reached, field=held):
         documents = [Document.of(hit, str(source)) for hit in hits]
         report.loaded.add(
-            load_documents(target.engine, target.index, documents, hasher, advance=advance)
+            load_documents(
+                target.engine, target.index, documents, hasher, params=AT_ONCE, advance=advance
+            )
         )
         reached[shard] = hits[-1]["sort"][0]
         if time.monotonic() - noted_at > _NOTED_EVERY:
@@ -173,7 +236,18 @@ def _fill(
     report.loaded.seconds = time.monotonic() - started  # reading takes time too
     report.n_hashed = hasher.n_hashed
     _verify(source, target, field, report)
+    _set(target, in_the_end)
     return report
+
+
+def _set(place: Place, settings: Json) -> None:
+    """Set these; None takes one away. Where nothing may be written, blocks go first, come last."""
+    blocks = {name: value for name, value in settings.items() if name.startswith(_BLOCKS)}
+    rest = {name: value for name, value in settings.items() if name not in blocks}
+    parts = [rest, blocks] if any(blocks.values()) else [blocks, rest]
+    for part in parts:
+        if part:
+            place.engine.request("PUT", f"/{place.index}/_settings", part)
 
 
 def _check_free(source: Place, target: Place) -> None:
@@ -196,7 +270,7 @@ def _noted(target: Place) -> Json:
     if not target.engine.index_exists(target.index):
         return {}
     (mapping,) = target.engine.mappings(target.index).values()
-    noted: Json = mapping.get("_meta", {}).get(_PROGRESS, {})
+    noted: Json = mapping.get("_meta", {}).get(COPY, {})
     return noted
 
 
@@ -206,6 +280,9 @@ def _verify(source: Place, target: Place, field: Field, report: CopyReport) -> N
         place.engine.refresh(place.index)
     report.n_source = source.engine.count(source.index)
     report.n_target = target.engine.count(target.index)
+    has_value = {"exists": {"field": field.spec.field}}
+    report.n_source_values = source.engine.count(source.index, has_value)
+    report.n_target_values = target.engine.count(target.index, has_value)
     drawn = {"function_score": {"random_score": {}, "boost_mode": "replace"}}
     body = {"size": _COMPARED, "query": drawn}
     parameters = target.engine.vectors_in_source()
@@ -230,4 +307,17 @@ def _same(original: Json, copy: Json, field: Field) -> bool:
     if values[0] is not None and not field.succession.is_same_value(*values):
         return False
     rest = [without(without(source, name), ROOT) for source in (original, copy)]
-    return bool(rest[0] == rest[1])
+    return _alike(*rest)
+
+
+def _alike(original: Any, copy: Any) -> bool:
+    """Whether two values are equal; lists of numbers, as an engine may keep vectors, in float32."""
+    if isinstance(original, dict) and isinstance(copy, dict):
+        return original.keys() == copy.keys() and all(
+            _alike(value, copy[name]) for name, value in original.items()
+        )
+    if isinstance(original, list) and isinstance(copy, list) and len(original) == len(copy):
+        if original and all(type(v) in (int, float) for v in original + copy):
+            return bool(np.allclose(original, copy, rtol=_RELATIVE, atol=0.0))
+        return all(_alike(*pair) for pair in zip(original, copy, strict=True))
+    return bool(original == copy)

@@ -1,11 +1,11 @@
 """A new hash, or new embeddings, for an index behind an alias, without downtime; and back again."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ConflictError, EngineError, NotFoundError
+from ...errors import ConflictError, EngineError, InputError, NotFoundError
 from ...ingest.new_embeddings import NewEmbeddings
 from ..catalog import read_field, read_index
 from ..client.meta4 import Meta4
@@ -14,18 +14,24 @@ from ..engines.names import check_index
 from ..engines.place import Place, settings_of
 from ..fields.field import Field
 from ..fields.meta import write_spec
+from ..fields.queries import sample_documents
+from ..fields.succession import Change
 from ..load.loader import LoadReport
 from ..manage.heal import heal_index
-from ..manage.indexes import make_index, others_of
+from ..manage.indexes import make_index
 from ..manage.move_state import state_in, state_of
+from ..manage.others import Others, check_nothing_in_the_way, others_of
+from ..manage.whole import check_source
 from ..measure.evaluation import Evaluation, evaluate_index
 from ..measure.tune import tune_index
-from .alias_move import Move, behind
+from .alias_move import Move, behind, check_covered
 
 #: Fewer documents than this are searched whole: nothing is to be measured there.
 _MEASURED_FROM = 1_000
 #: By which a recall measured with a few hundred queries may fall short of the promise.
 _SPREAD = 0.02
+#: Documents that are compared before a move with new embeddings goes on.
+_COMPARED = 200
 _NUMBERED = re.compile(r"(?P<base>.+?)-(?P<number>\d+)")
 
 
@@ -39,8 +45,10 @@ class RehashReport:
         target: the index that it names.
         loaded: documents brought, and those refused.
         n_deleted: documents deleted after them.
-        n_without_embedding: documents that have no embedding of the new kind.
+        n_without_embedding: documents that came while the alias moved, and have no embedding of
+            the new kind.
         evaluation: of the target before the alias came; None where it is too small.
+        aliases: all that moved, it among them; none where an earlier call had moved them.
     """
 
     alias: str
@@ -50,6 +58,7 @@ class RehashReport:
     n_deleted: int
     n_without_embedding: int
     evaluation: Evaluation | None
+    aliases: Sequence[str] = ()
 
 
 def make_alias(engine: Engine, alias: str, index: str) -> None:
@@ -89,16 +98,19 @@ def rehash_index(
         alias: what clients use.
         ref: the new model in the store.
         model: the model itself.
-        embeddings: new ones, by id; the index's own by default. A document without one is kept
-            without a vector.
+        embeddings: new ones, by id; the index's own by default. Every document with a vector has
+            to have one, but those that come while the alias moves.
         n_queries: documents that the recall is measured with.
         filling: called with documents brought since the last call, and how many are left.
 
     Raises:
         NotFoundError: no such alias, or its index is not one of ours.
-        ConflictError: an index in place of an alias.
-        InputError: a model of other dimensions than the vectors.
-        EngineError: the recall measured is not the one promised; the alias stays where it is.
+        ConflictError: an index in place of an alias; documents without a new embedding; another
+            way of going on than it was begun.
+        InputError: a model of other dimensions than the vectors; an index that cannot be written
+            again whole. Nothing is written then.
+        EngineError: the recall measured is not the one promised, or the new index lacks something;
+            the alias stays where it is.
     """
     target = _under_way(engine, alias, str(ref))
     if target is None:
@@ -110,31 +122,69 @@ def rehash_index(
     before = read_field(engine, source)
     new_dims = None if embeddings is None else embeddings.dims
     after = before.succession.rehashed(engine, ref, model, new_dims)
-    if target is None:
-        target = _next_name(engine, source)
-        _make(engine, source, target, before, after)
     change = after.succession.change(before, embeddings)
+    place = Place(engine, source)
+    check_source(place)
+    check_nothing_in_the_way(place)
+    if target is None:
+        others = _others(place, after)
+        check_covered(place, {}, before, change)
+        target = _next_name(engine, source)
+        _make(place, target, after, others)
+    else:
+        _check_goes_on(engine, target, after, embeddings)
     hasher = engine.run(after.hasher(written_before=embeddings is None))
-    move = Move(engine, alias, source, target, hasher, change=change)
+    re_embedded = embeddings is not None
+    fields = (before, after)
+    move = Move(
+        engine, alias, source, target, fields, hasher, change=change, re_embedded=re_embedded
+    )
+    move.check_covered()
     move.fill(filling)
     evaluation = None
     if move.state.phase == "filling":
         evaluation = _measure(engine, target, n_queries)
     move.switch()
     heal_index(engine, target)  # what clients wrote there with the model before
-    return RehashReport(
-        alias, source, target, move.report, move.n_deleted, change.n_without, evaluation
-    )
+    return _report(move, source, target, change, evaluation)
+
+
+def check_embeddings(engine: Engine, alias: str, embeddings: NewEmbeddings) -> None:
+    """See, before a model is stored, that all documents behind an alias have a new embedding.
+
+    Raises:
+        NotFoundError, ConflictError: as `rehash_index`.
+    """
+    source = behind(engine, alias)
+    moved = state_of(engine, source)
+    if moved is not None and moved.is_under_way:
+        return  # it has them
+    field = read_field(engine, source)
+    change = field.succession.change(field, embeddings)
+    check_covered(Place(engine, source), {}, field, change)
 
 
 def roll_back(
-    engine: Engine, alias: str, filling: Callable[[int, int], None] = lambda _done, _left: None
+    engine: Engine,
+    alias: str,
+    filling: Callable[[int, int], None] = lambda _done, _left: None,
+    *,
+    embeddings: NewEmbeddings | None = None,
 ) -> RehashReport:
     """Move an alias back to the index that it named before, with what was written since.
 
+    Args:
+        engine: where.
+        alias: what clients use.
+        filling: as in `rehash_index`.
+        embeddings: where the move brought new ones: those of the kind before, of documents that
+            were written since, by id.
+
     Raises:
         NotFoundError: no such alias, or the index before is gone.
-        ConflictError: the alias has not been moved, or not to the end.
+        ConflictError: the alias has not been moved, or not to the end; documents written since
+            that have no embedding of the kind before.
+        InputError: an index that cannot be written again whole. Nothing is written then.
     """
     now = behind(engine, alias)
     moved = state_of(engine, now)
@@ -148,26 +198,110 @@ def roll_back(
     source, target = (moved.source, now) if moved.is_under_way else (now, moved.source)
     if not engine.index_exists(target):
         raise NotFoundError(f"index {target!r}, which {alias!r} named before, is gone")
+    for index in (source, target):
+        check_source(Place(engine, index))
+        check_nothing_in_the_way(Place(engine, index))
     present = read_field(engine, source)
     after = read_field(engine, target).succession.following(present)
-    write_spec(engine, target, after.spec)
-    change = after.succession.change(present, None)
-    hasher = engine.run(after.hasher(written_before=True))
+    if embeddings is not None:
+        after.succession.check_takes_embeddings()
+        _check_dims(after, embeddings)
+    re_embedded = moved.re_embedded
+    change = after.succession.change(present, embeddings, re_embedded=re_embedded)
+    hasher = engine.run(after.hasher(written_before=embeddings is None))
     move = Move(
-        engine, alias, source, target, hasher, change=change, reached=moved.since, back=True
+        engine,
+        alias,
+        source,
+        target,
+        (present, after),
+        hasher,
+        change=change,
+        reached=moved.since,
+        back=True,
+        re_embedded=re_embedded,
     )
+    move.check_covered()
+    write_spec(engine, target, after.spec)
     move.fill(filling)
     move.switch()
     heal_index(engine, target)
-    return RehashReport(alias, source, target, move.report, move.n_deleted, change.n_without, None)
+    return _report(move, source, target, change, None)
 
 
-def _make(engine: Engine, source: str, target: str, before: Field, field: Field) -> None:
-    place = Place(engine, source)
-    settings = settings_of(place)
-    others = others_of(place, before.spec.field, settings, {})
+def _report(
+    move: Move, source: str, target: str, change: Change, evaluation: Evaluation | None
+) -> RehashReport:
+    return RehashReport(
+        move.state.alias,
+        source,
+        target,
+        move.report,
+        move.n_deleted,
+        change.n_without,
+        evaluation,
+        move.aliases,
+    )
+
+
+def _others(source: Place, field: Field) -> Others:
+    return others_of(
+        source,
+        source.engine,
+        field.spec.field,
+        hashing=field.hashing,
+        keeps_mapping=field.succession.keeps_mapping,
+        same_shards=True,
+    )
+
+
+def _make(source: Place, target: str, field: Field, others: Others) -> None:
+    settings = settings_of(source)
     shards, replicas = int(settings["number_of_shards"]), int(settings["number_of_replicas"])
-    make_index(engine, target, field, shards=shards, replicas=replicas, others=others)
+    make_index(source.engine, target, field, shards=shards, replicas=replicas, others=others)
+
+
+def _check_dims(field: Field, embeddings: NewEmbeddings) -> None:
+    """Refuse embeddings that the index before did not have.
+
+    Raises:
+        InputError: another number of dimensions.
+    """
+    dims = field.summary().get("dims")
+    if dims != embeddings.dims:
+        raise InputError(
+            f"the index before has vectors of {dims} dimensions, and --vectors has "
+            f"{embeddings.dims}; give those of the kind before"
+        )
+
+
+def _check_goes_on(
+    engine: Engine, target: str, field: Field, embeddings: NewEmbeddings | None
+) -> None:
+    """Refuse to go on with other embeddings than those that the target has already.
+
+    Raises:
+        ConflictError: they are.
+    """
+    state = state_of(engine, target)
+    assert state is not None
+    begun, now = state.re_embedded, embeddings is not None
+    if begun != now:
+        raise ConflictError(
+            f"{target} was begun {'with' if begun else 'without'} new embeddings; go on "
+            f"{'with' if begun else 'without'} --vectors, or drop it: meta4 index drop {target}"
+        )
+    engine.refresh(target)
+    if embeddings is None or not engine.count(target, {"exists": {"field": field.spec.field}}):
+        return
+    drawn = sample_documents(engine, target, field.spec.field, _COMPARED, 0)
+    new = embeddings.of([identity for identity, _ in drawn])
+    for identity, value in drawn:
+        if identity in new and not field.succession.is_same_value(value, new[identity]):
+            raise ConflictError(
+                f"{target} was begun with another embedding of {identity!r}; go on with the same "
+                f"--vectors, or drop it and begin anew: meta4 index drop {target}"
+            )
 
 
 def _measure(engine: Engine, index: str, n_queries: int) -> Evaluation | None:

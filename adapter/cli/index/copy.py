@@ -10,7 +10,7 @@ from ....models.probing.ranking import PLANS, Plan
 from ...engines.place import Place
 from ...fields.field import Options
 from ...fields.kinds import kind_taking, new_field
-from ...move.copy import CopyReport, adopt_index, copy_index, count_left
+from ...move.copy import CopyReport, adopt_index, check_copy, copy_index, count_left
 from ..common import counting, engine_at, json_option, notes, print_json
 
 _SHOWN = 20
@@ -52,10 +52,11 @@ def copy_command(
     """Copy the index SOURCE to TARGET, both written URL/INDEX, between any two clusters.
 
     A hashed index keeps ids, codes, buckets, model and calibration. With --model and --field any
-    index with such a field becomes a hashed one. SOURCE is only read. A copy that was cut off goes
+    index with such a field becomes a hashed one. SOURCE is only read, and keeps its aliases.
+    TARGET has all its settings and its mapping, or nothing is written. A copy that was cut off goes
     on with the same command, which later brings what was written since (what was deleted since
-    stays in TARGET). Afterwards documents are counted, and some compared; the exit code is 1 where
-    something is missing, left over or different.
+    stays in TARGET). Afterwards documents and vectors are counted, and some compared; the exit code
+    is 1 where something is missing, left over or different.
 
     Example: meta4 copy http://old:9200/words http://new:9200/words
     """
@@ -75,6 +76,8 @@ def copy_command(
             )
         else:
             options = Options(strategy or "native", plan, hashing or "client")
+            # Before a model is stored.
+            check_copy(here, there, field, options.hashing or "client", shards)
             ref, model = kind_taking(reference).resolve(there.engine, reference)
             made = new_field(there.engine, field, ref, model, options)
             report = adopt_index(
@@ -103,6 +106,8 @@ def _as_dict(report: CopyReport) -> dict[str, object]:
         "docs_per_s": report.loaded.docs_per_s,
         "source_documents": report.n_source,
         "target_documents": report.n_target,
+        "source_with_field": report.n_source_values,
+        "target_with_field": report.n_target_values,
         "compared": report.n_compared,
         "differing": report.differing,
         "refused": report.loaded.n_refused,
@@ -118,6 +123,8 @@ def _show(report: CopyReport, target: Place) -> None:
         f"{loaded.n_indexed:,} documents copied in {loaded.seconds:.1f} s "
         f"({loaded.docs_per_s:,.0f}/s), {report.n_hashed:,} of them hashed anew; "
         f"{report.n_target:,} in {target}, {report.n_source:,} in the source; "
+        f"{report.n_target_values:,} of them with the hashed field, {report.n_source_values:,} in "
+        f"the source; "
         f"{report.n_compared:,} compared, {len(report.differing):,} differ; "
         f"{loaded.n_refused:,} refused"
     )

@@ -199,8 +199,15 @@ def heal_command(name: str, dry_run: bool, url: str | None, as_json: bool) -> No
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @url_option
 def drop_command(name: str, yes: bool, url: str | None) -> None:
-    """Delete an index and its pipeline; models stay in the store."""
+    """Delete an index and its pipeline; models stay in the store.
+
+    A pipeline that another index, a template or a pipeline uses is kept.
+    """
     if not yes:
         click.confirm(f"delete index {name} and all its documents?", abort=True, err=True)
-    indexes.drop_index(engine_at(url), name)
+    dropped = indexes.drop_index(engine_at(url), name)
     click.echo(f"{name} is gone")
+    if dropped.kept_for:
+        click.echo(
+            f"its pipeline {dropped.pipeline} is kept: used by {', '.join(dropped.kept_for)}"
+        )

@@ -6,12 +6,25 @@ from pathlib import Path
 
 import click
 
+from ....errors import InputError
 from ....ingest.new_embeddings import NewEmbeddings
 from ...catalog import read_field
+from ...fields.field import Field
 from ...fields.kinds import model_for
 from ...move import rehash as rehashing
 from ...move.rehash import RehashReport
 from ..common import counting, engine_at, json_option, notes, print_json, url_option
+
+_vectors = click.option(
+    "--vectors",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="New embeddings by document id (.npy with --ids, .parquet or .ndjson).",
+)
+_ids = click.option(
+    "--ids",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="For .npy: a text file with one id a line.",
+)
 
 
 @click.command("alias")
@@ -32,16 +45,8 @@ def alias_command(alias: str, name: str, url: str | None) -> None:
 @click.option(
     "--model", "reference", required=True, help="The new model: a folder, or NAME[@VERSION]."
 )
-@click.option(
-    "--vectors",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="New embeddings by document id (.npy with --ids, .parquet or .ndjson).",
-)
-@click.option(
-    "--ids",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="For .npy: a text file with one id a line.",
-)
+@_vectors
+@_ids
 @url_option
 @json_option
 def rehash_command(
@@ -55,17 +60,18 @@ def rehash_command(
     """Hash all documents of ALIAS anew, with another model or other embeddings, without downtime.
 
     A new index is built beside the live one and follows what is written there; its recall is
-    measured, and the alias moved in one step. The old index is kept for 'meta4 index rollback'.
-    Ended at any moment, the same command goes on.
+    measured, and the alias moved in one step, with all other aliases of the old index. That is
+    kept for 'meta4 index rollback'. Every document with a vector needs one in --vectors, where
+    these are given. Ended at any moment, the same command goes on.
 
     Example: meta4 index rehash words --model words-model-2
     """
     engine = engine_at(url)
     before = read_field(engine, alias)
+    embeddings = _embeddings(before, vectors, ids)
+    if embeddings is not None:
+        rehashing.check_embeddings(engine, alias, embeddings)  # before a model is stored
     ref, model = model_for(engine, before, reference)
-    embeddings = None
-    if vectors is not None:
-        embeddings = NewEmbeddings(vectors, before.spec.field, ids)
     with _filling(f"rehashing {alias}") as filling:
         report = rehashing.rehash_index(
             engine, alias, ref, model, embeddings=embeddings, filling=filling
@@ -75,14 +81,32 @@ def rehash_command(
 
 @click.command("rollback")
 @click.argument("alias")
+@_vectors
+@_ids
 @url_option
 @json_option
-def rollback_command(alias: str, url: str | None, as_json: bool) -> None:
-    """Move ALIAS back to the index that it named before, with all that was written since."""
+def rollback_command(
+    alias: str, vectors: Path | None, ids: Path | None, url: str | None, as_json: bool
+) -> None:
+    """Move ALIAS back to the index that it named before, with all that was written since.
+
+    All other aliases of the index go with it. Where the move brought new embeddings, what was
+    written since needs some of the kind before, by --vectors.
+    """
     engine = engine_at(url)
+    embeddings = _embeddings(read_field(engine, alias), vectors, ids)
     with _filling(f"rolling {alias} back") as filling:
-        report = rehashing.roll_back(engine, alias, filling)
+        report = rehashing.roll_back(engine, alias, filling, embeddings=embeddings)
     _show_move(report, as_json)
+
+
+def _embeddings(field: Field, vectors: Path | None, ids: Path | None) -> NewEmbeddings | None:
+    if vectors is None:
+        if ids is not None:
+            raise InputError("--ids belongs to --vectors; leave it out, or name both")
+        return None
+    field.succession.check_takes_embeddings()  # before a file is read
+    return NewEmbeddings(vectors, field.spec.field, ids)
 
 
 @contextmanager
@@ -108,6 +132,7 @@ def _show_move(report: RehashReport, as_json: bool) -> None:
                 "alias": report.alias,
                 "before": report.source,
                 "now": report.target,
+                "aliases": list(report.aliases),
                 "documents": loaded.n_indexed,
                 "deleted": report.n_deleted,
                 "refused": loaded.n_refused,
@@ -127,6 +152,8 @@ def _show_move(report: RehashReport, as_json: bool) -> None:
             f"{report.n_deleted:,} deleted, {loaded.n_refused:,} refused, "
             f"{report.n_without_embedding:,} without a new embedding{measured}"
         )
+        if others := [alias for alias in report.aliases if alias != report.alias]:
+            click.echo(f"with it: {', '.join(others)}")
         click.echo(
             f"{report.source} is kept; back to it: meta4 index rollback {report.alias}; "
             f"or drop it: meta4 index drop {report.source}"

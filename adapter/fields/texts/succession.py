@@ -1,9 +1,9 @@
 """Texts in another index: of other bands, or in another cluster."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ....errors import InputError
+from ....errors import ConflictError, InputError
 from ....ingest.documents import Document, value_at
 from ....ingest.hashers import HashedBatch
 from ....ingest.new_embeddings import NewEmbeddings
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 class TextSuccession(Succession):
     """Texts are hashed anew wherever their hash is another's."""
 
+    keeps_mapping = True
+
     def __init__(self, field: "TextField") -> None:
         self._field = field
+
+    def check_takes_embeddings(self) -> None:
+        """See `Succession`."""
+        raise InputError("a field of texts has no embeddings; leave --vectors out")
 
     def rehashed(
         self, engine: Engine, ref: MinHashSpec, model: MinHashSpec, new_dims: int | None
@@ -31,10 +37,12 @@ class TextSuccession(Succession):
         """See `Succession`."""
         self._field.check_model(ref, model)
         if new_dims is not None:
-            raise InputError("a field of texts has no embeddings; leave --vectors out")
+            self.check_takes_embeddings()
         return self._field.new(engine, self._field.spec.field, ref, model, Options())
 
-    def change(self, before: Field, embeddings: NewEmbeddings | None) -> "Unchanged":
+    def change(
+        self, before: Field, embeddings: NewEmbeddings | None, *, re_embedded: bool = False
+    ) -> "Unchanged":
         """See `Succession`."""
         return Unchanged()
 
@@ -61,9 +69,18 @@ class Unchanged:
     """Documents keep their texts."""
 
     n_without = 0
+    replaces = False
 
-    def __call__(self, documents: list[Document]) -> None:
+    def __call__(self, documents: list[Document], *, late: bool = False) -> None:
         """Nothing."""
+
+    def lacking(self, ids: Sequence[str]) -> list[str]:
+        """None."""
+        return []
+
+    def refusal(self, n: int, first: Sequence[str]) -> ConflictError:
+        """See `Change`."""
+        return ConflictError(f"{n:,} documents would lose their texts")
 
 
 class KeptShingles(TextHasher):

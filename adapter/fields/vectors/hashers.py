@@ -1,39 +1,68 @@
 """Vectors on their way into another index: new ones, none, or with the hashes that they have."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import ConflictError
 from ....ingest.documents import Document, put_at, remove_at, value_at
 from ....ingest.hashers import DocumentHasher, HashedBatch
 from ....ingest.new_embeddings import NewEmbeddings
 from ....mappings.spec import IndexSpec
+from ....models.embeddings import embedding_fault
 from ....models.model import HashModel
 from ...engines.calls import Json
+from .stale import codes_fit
+
+Code = NDArray[np.uint8]
+#: Ids that are named in a message.
+_NAMED = 3
 
 
 class EmbeddingChange:
-    """Gives documents their new embedding, and takes away one of other dimensions.
+    """Gives documents their new embedding.
 
     Args:
-        spec: of the index that they go to.
-        dims: of the vectors that they have.
+        field: of the vectors.
         embeddings: new ones, if there are any.
+        needed: whether those that documents have cannot stay.
     """
 
-    def __init__(self, spec: IndexSpec, dims: int, embeddings: NewEmbeddings | None) -> None:
-        self._field = spec.field
-        self._stays = embeddings is None and spec.dims == dims
+    def __init__(self, field: str, embeddings: NewEmbeddings | None, *, needed: bool) -> None:
+        self._field = field
+        self.replaces = needed or embeddings is not None
         self._embeddings = embeddings
         self.n_without = 0
 
-    def __call__(self, documents: list[Document]) -> None:
-        """Change them in place."""
-        if self._stays:
-            return
-        ids = [str(document.id) for document in documents]
+    def lacking(self, ids: Sequence[str]) -> list[str]:
+        """See `Change`."""
+        if not self.replaces:
+            return []
         found = {} if self._embeddings is None else self._embeddings.of(ids)
-        for document, identity in zip(documents, ids, strict=True):
-            if value_at(document.source, self._field) is None:
-                continue
+        return [identity for identity in ids if identity not in found]
+
+    def refusal(self, n: int, first: Sequence[str]) -> ConflictError:
+        """See `Change`."""
+        named = ", ".join(repr(identity) for identity in first[:_NAMED])
+        return ConflictError(
+            f"{n:,} documents with a vector have no new embedding, and would lose the one they "
+            f"have; the first: {named}. The alias stays where it is; add them to the file of "
+            f"--vectors, by their ids, and run the same again"
+        )
+
+    def __call__(self, documents: list[Document], *, late: bool = False) -> None:
+        """See `Change`."""
+        if not self.replaces:
+            return
+        with_value = [d for d in documents if value_at(d.source, self._field) is not None]
+        ids = [str(document.id) for document in with_value]
+        found = {} if self._embeddings is None else self._embeddings.of(ids)
+        lacking = [identity for identity in ids if identity not in found]
+        if lacking and not late:
+            raise self.refusal(len(lacking), lacking)
+        for document, identity in zip(with_value, ids, strict=True):
             if identity in found:
                 put_at(document.source, self._field, found[identity])
             else:
@@ -58,25 +87,39 @@ class KeptHashes(DocumentHasher):
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
         """See `DocumentHasher.hash`."""
-        kept: list[Document] = []
-        others: list[Document] = []
-        for document in documents:
-            hashes = value_at(document.source, self._now.fields.root) or {}
-            (kept if self._keep(hashes) else others).append(document)
-        hashed = super().hash(others)
+        whole = list(documents)
+        kept = self._keep(whole)
+        hashed = super().hash([d for d, keep in zip(whole, kept, strict=True) if not keep])
         self.n_hashed += len(hashed.documents) - hashed.n_without_vector
-        return hashed._replace(documents=kept + hashed.documents)
+        right = [document for document, keep in zip(whole, kept, strict=True) if keep]
+        return hashed._replace(documents=right + hashed.documents)
 
-    def _keep(self, hashes: Json) -> bool:
-        """Write the model's hashes as the target has them; False where they are not its."""
+    def _keep(self, documents: Sequence[Document]) -> list[bool]:
+        """Write the right ones among the hashes as the target has them; False for all others."""
         before, now = self._before, self._now
-        if before is None or hashes.get("model") != str(before.model):
-            return False
-        code = before.code_storage.code(hashes, before.n_bits)
-        if code is None:
-            return False
-        for name in before.code_storage.mapping(before.n_bits):
-            del hashes[name]
-        hashes["model"] = str(now.model)  # the same model under the target store's version
-        hashes |= now.code_storage.parts(code[None], now.n_bits)[0]
-        return True
+        kept = [False] * len(documents)
+        if before is None:
+            return kept
+        found: list[tuple[int, Json, Code, Any]] = []
+        for i, document in enumerate(documents):
+            hashes = value_at(document.source, now.fields.root)
+            vector = value_at(document.source, now.field)
+            if not isinstance(hashes, dict) or hashes.get("model") != str(before.model):
+                continue
+            code = before.code_storage.code(hashes, before.n_bits)
+            if code is not None and embedding_fault(vector, now.dims) is None:
+                found.append((i, hashes, code, vector))
+        if not found:
+            return kept
+        vectors = np.asarray([vector for *_, vector in found], np.float32)
+        fit = codes_fit(self._model, np.asarray([code for _, _, code, _ in found]), vectors)
+        _, buckets = self._model.hash(vectors)
+        for (i, hashes, code, _), fits, ids in zip(found, fit, buckets.tolist(), strict=True):
+            if not fits or hashes.get("bucket") != [self._model.terms[j] for j in ids]:
+                continue
+            for name in before.code_storage.mapping(before.n_bits):
+                del hashes[name]
+            hashes["model"] = str(now.model)  # the same model under the target store's version
+            hashes |= now.code_storage.parts(code[None], now.n_bits)[0]
+            kept[i] = True
+        return kept

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ....ingest.documents import value_at
 from ....mappings.dialect import Dialect
@@ -75,17 +76,38 @@ def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -
     body = {"query": {"exists": {"field": spec.field}}, "seq_no_primary_term": True}
     hits = engine.scan(index, body)
     while batch := list(islice(hits, _COMPARED)):
-        vectors = np.asarray([value_at(hit["_source"], spec.field) for hit in batch], np.float32)
-        margins = model.margins(vectors)
-        for hit, margin in zip(batch, margins, strict=True):
+        hashed, codes, vectors = [], [], []
+        for hit in batch:
             stored = value_at(hit["_source"], spec.fields.root) or {}
             code = spec.code_storage.code(stored, spec.n_bits)
-            if stored.get("model") != str(spec.model) or code is None:
+            vector = value_at(hit["_source"], spec.field)
+            if stored.get("model") != str(spec.model) or code is None or vector is None:
                 yield hit
                 continue
-            (bits,) = unpack_bits(code[None], spec.n_bits)
-            if ((bits != (margin > 0)) & (np.abs(margin) > _NETWORK_MARGIN)).any():
-                yield hit
+            hashed.append(hit)
+            codes.append(code)
+            vectors.append(vector)
+        if not hashed:
+            continue
+        fit = codes_fit(model, np.asarray(codes), np.asarray(vectors, np.float32))
+        yield from (hit for hit, fits in zip(hashed, fit, strict=True) if not fits)
+
+
+def codes_fit(
+    model: HashModel, codes: NDArray[np.uint8], vectors: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Which codes are their vectors', but for bits that are not defined.
+
+    Args:
+        model: that hashed them.
+        codes: (n, n_bytes) uint8.
+        vectors: (n, dims) float32.
+    """
+    margins = model.margins(vectors)
+    bits = unpack_bits(codes, margins.shape[1])
+    differ: NDArray[np.bool_] = (bits != (margins > 0)) & (np.abs(margins) > _NETWORK_MARGIN)
+    fit: NDArray[np.bool_] = ~np.any(differ, axis=1)
+    return fit
 
 
 def stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> Iterator[Json]:

@@ -27,9 +27,14 @@ _SAME_COSINE = 1.0 - 1e-5
 class VectorSuccession(Succession):
     """See `Succession`."""
 
+    keeps_mapping = False
+
     def __init__(self, field: "VectorField") -> None:
         self._field = field
         self._spec = field.spec
+
+    def check_takes_embeddings(self) -> None:
+        """See `Succession`: it does."""
 
     def rehashed(
         self, engine: Engine, ref: ModelRef, model: HashModel, new_dims: int | None
@@ -57,10 +62,13 @@ class VectorSuccession(Succession):
         }
         return self._field.of(engine, before.model_copy(update=changes), model)
 
-    def change(self, before: Field, embeddings: NewEmbeddings | None) -> EmbeddingChange:
+    def change(
+        self, before: Field, embeddings: NewEmbeddings | None, *, re_embedded: bool = False
+    ) -> EmbeddingChange:
         """See `Succession`."""
         assert isinstance(before, type(self._field))
-        return EmbeddingChange(self._spec, before.spec.dims, embeddings)
+        others = re_embedded or before.spec.dims != self._spec.dims
+        return EmbeddingChange(self._spec.field, embeddings, needed=others)
 
     def following(self, former: Field) -> "VectorField":
         """See `Succession`: each request looks into these documents too."""
