@@ -20,7 +20,6 @@ from support.drawn_indexes import (
     write,
 )
 
-from meta4.adapter.catalog import read_field
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.engines.place import Place
 from meta4.adapter.fields.field import Options
@@ -356,7 +355,18 @@ def test_what_a_template_would_add(engine, names, small):
     assert everything(engine, [names]) == before
 
 
-def test_a_text_field_keeps_its_mapping(engine, other_engine, names):
+def test_what_is_not_on_disk_yet_is_brought(engine, names, small):
+    """A shard tells of an operation once it is on disk: here seconds after it was taken."""
+    translog = {"translog": {"durability": "async", "sync_interval": "3s"}}
+    live(engine, names, small[0], settings=translog)
+    write(engine, names, "late", None, {"doc": {"embedding": [1.0, 2.0, 3.0, 4.0]}})
+    assert copy_index(Place(engine, names), Place(engine, f"{names}-copied")).n_target == 21
+    write(engine, names, "later", None, {"doc": {"embedding": [1.0, 2.0, 3.0, 4.0]}})
+    rehash_index(engine, names, ModelStore(engine).push("other", small[1]), small[1])
+    assert engine.count(f"{names}-2") == 22
+
+
+def test_a_text_field_keeps_its_mapping(engine, node, other_engine, names):
     """Analysers and multi-fields of the hashed field itself are others' too."""
     analyser = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "asciifolding"]}
     text = {"type": "text", "analyzer": "ours", "fields": {"raw": {"type": "keyword"}}}
@@ -385,8 +395,10 @@ def test_a_text_field_keeps_its_mapping(engine, other_engine, names):
         assert mapping["doc"]["properties"]["text"] == text
         query = {"match": {"doc.text": "uber hauser"}}
         assert place.engine.count(place.index, query) == 4
-    with pytest.raises(InputError, match="leave --vectors out"):
-        read_field(engine, names).succession.check_takes_embeddings()
+    new = ("--vectors", "never-read.ndjson")
+    done = meta4_here("index", "rehash", names, "--model", "any", *new, url=node.url)
+    assert done.returncode == 2
+    assert "leave --vectors out" in done.stderr
 
 
 def test_a_copy_sets_what_is_in_the_way_in_the_end(engine, names, small):
