@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from meta4.adapter.cli.common import notes, stages
-from meta4.ingest.sources import read_embeddings
+from meta4.ingest.files.sources import read_embeddings
 from meta4.models.choice.judgement import documents_looked_into
 from meta4.models.embeddings import unit
 from meta4.models.graphs.network_graph import network_hash_to_onnx

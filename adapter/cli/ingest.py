@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from ...errors import EngineError, InputError
-from ...ingest.checkpoint import Checkpoint
-from ...ingest.dead_letters import DeadLetters, read_dead_letters
 from ...ingest.documents import Document, Refusal
+from ...ingest.files.checkpoint import Checkpoint
+from ...ingest.files.dead_letters import DeadLetters, read_dead_letters
+from ...ingest.files.sources import check_files, count_rows, read_documents
 from ...ingest.hashers import Hasher
-from ...ingest.sources import check_files, count_rows, read_documents
 from ..catalog import HashedIndex, hasher_of, read_index
 from ..engines.engine import Engine
 from ..load.loader import LoadReport, load_documents

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ...errors import ConflictError
 from ...ingest.documents import Document
+from ...ingest.files.new_embeddings import NewEmbeddings
 from ...ingest.hashers import Hasher
-from ...ingest.new_embeddings import NewEmbeddings
 from ..engines.calls import Json
 from ..engines.engine import Engine
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ConflictError, EngineError, InputError, NotFoundError
-from ...ingest.new_embeddings import NewEmbeddings
+from ...ingest.files.new_embeddings import NewEmbeddings
 from ..catalog import read_field, read_index
 from ..client.meta4 import Meta4
 from ..engines.engine import Engine

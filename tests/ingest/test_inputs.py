@@ -22,10 +22,10 @@ from meta4.adapter.manage.heal import heal_index
 from meta4.adapter.move.copy import adopt_index
 from meta4.errors import InputError, RefusedError
 from meta4.ingest.documents import Several, put_anew, put_at, remove_at, value_at, without
-from meta4.ingest.ids import MetadataError, id_of
+from meta4.ingest.files.ids import MetadataError, id_of
+from meta4.ingest.files.new_embeddings import NewEmbeddings
+from meta4.ingest.files.sources import read_documents, read_training
 from meta4.ingest.json_values import JsonError, read_json, to_json, to_json_somehow
-from meta4.ingest.new_embeddings import NewEmbeddings
-from meta4.ingest.sources import read_documents, read_training
 from meta4.models.embeddings import as_embedding, embedding_fault
 
 pa = pytest.importorskip("pyarrow")

@@ -214,7 +214,7 @@ def rows_with_faults(path, vectors):
 SLOWLY = """
 import time
 from meta4.adapter.load import loader as loading
-from meta4.ingest import checkpoint
+from meta4.ingest.files import checkpoint
 checkpoint._EVERY = 0
 loading._BATCH = loading._FIRST_BATCH = 50
 real = loading.to_action

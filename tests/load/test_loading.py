@@ -11,9 +11,9 @@ from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.heal import heal_index
 from meta4.errors import EmbeddingError, InputError, RefusedError, UnreachableError
-from meta4.ingest import sources
 from meta4.ingest.documents import Refusal
-from meta4.ingest.sources import read_documents, read_embeddings
+from meta4.ingest.files import sources
+from meta4.ingest.files.sources import read_documents, read_embeddings
 
 
 def write_ndjson(path, rows):

@@ -33,7 +33,7 @@ from meta4.adapter.move.alias_move import Move, behind
 from meta4.adapter.move.copy import adopt_index, copy_index
 from meta4.adapter.move.rehash import make_alias, rehash_index
 from meta4.errors import ConflictError, InputError
-from meta4.ingest.new_embeddings import NewEmbeddings
+from meta4.ingest.files.new_embeddings import NewEmbeddings
 from meta4.models.kinds.minhash import MinHashSpec
 
 pytestmark = pytest.mark.server

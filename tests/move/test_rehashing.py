@@ -32,7 +32,7 @@ from meta4.adapter.move.copy import copy_index
 from meta4.adapter.move.rehash import make_alias, rehash_index, roll_back
 from meta4.adapter.move.write_hold import AT_ONCE, writes_held
 from meta4.errors import ConflictError, EngineError, InputError, RefusedError
-from meta4.ingest.new_embeddings import NewEmbeddings
+from meta4.ingest.files.new_embeddings import NewEmbeddings
 
 pytestmark = pytest.mark.server
 N = 3000

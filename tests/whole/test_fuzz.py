@@ -26,9 +26,9 @@ from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.model_store import ModelStore
 from meta4.errors import InputError, Meta4Error
-from meta4.ingest.checkpoint import Checkpoint
-from meta4.ingest.dead_letters import read_dead_letters
-from meta4.ingest.sources import read_training
+from meta4.ingest.files.checkpoint import Checkpoint
+from meta4.ingest.files.dead_letters import read_dead_letters
+from meta4.ingest.files.sources import read_training
 from meta4.models.artifact import MANIFEST_FILE, MODEL_FILE, checksum
 
 CASES = int(os.environ.get("META4_FUZZ", "40"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ....errors import InputError
-from ....ingest.new_embeddings import NewEmbeddings
+from ....ingest.files.new_embeddings import NewEmbeddings
 from ...catalog import read_field
 from ...fields.field import Field
 from ...fields.kinds import model_for

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ....errors import InputError
-from ....ingest.sources import read_texts
+from ....ingest.files.sources import read_texts
 from ....models.kinds.minhash import MinHasher, MinHashSpec, choose_bands, save_minhash
 from ..common import counting, print_json, print_table, spec_fault
 

@@ -7,7 +7,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from ....errors import InputError
-from ....ingest.sources import read_training
+from ....ingest.files.sources import read_training
 from ....models.choice.auto import Aim
 from ....models.specs import AnySpec, TrainedSpec
 from ....models.training.options import Device, TrainingOptions

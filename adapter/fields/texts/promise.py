@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ....errors import InputError
-from ....ingest.sources import read_texts
+from ....ingest.files.sources import read_texts
 from ....mappings.texts import TextSpec
 from ....models.kinds.minhash import MinHashSpec
 from ...engines.calls import Json

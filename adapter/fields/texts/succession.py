@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from ....errors import ConflictError, InputError
 from ....ingest.documents import Document, value_at
+from ....ingest.files.new_embeddings import NewEmbeddings
 from ....ingest.hashers import HashedBatch
-from ....ingest.new_embeddings import NewEmbeddings
 from ....ingest.text_hasher import TextHasher
 from ....mappings.texts import TextSpec
 from ....models.kinds.minhash import MinHashSpec

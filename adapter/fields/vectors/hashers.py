@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ....errors import ConflictError
 from ....ingest.documents import Document, put_at, remove_at, value_at
+from ....ingest.files.new_embeddings import NewEmbeddings
 from ....ingest.hashers import DocumentHasher, HashedBatch
-from ....ingest.new_embeddings import NewEmbeddings
 from ....mappings.spec import IndexSpec
 from ....models.embeddings import embedding_fault
 from ....models.model import HashModel

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....ingest.sources import read_embeddings
+from ....ingest.files.sources import read_embeddings
 from ....models.probing.calibration import Calibration
 from ....models.probing.ranking import check_plan
 from ...engines.calls import Json

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import InputError
-from ....ingest.new_embeddings import NewEmbeddings
+from ....ingest.files.new_embeddings import NewEmbeddings
 from ....mappings.spec import ModelRef
 from ....models.embeddings import as_embedding, unit
 from ....models.model import HashModel

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from ..errors import InputError
-from ..mappings.fields import ROOT
-from .documents import Document, Refusal
-from .json_values import read_json, to_json_somehow
+from ...errors import InputError
+from ...mappings.fields import ROOT
+from ..documents import Document, Refusal
+from ..json_values import read_json, to_json_somehow
 from .rows import Reading, document_of, read_rows
 from .text_files import opened_text
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import ConflictError, InputError
+from ...errors import ConflictError, InputError
 
 #: Seconds between two writings.
 _EVERY = 1.0

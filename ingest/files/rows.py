@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from .documents import Document, Refusal, value_at
+from ..documents import Document, Refusal, value_at
+from ..json_values import read_json
 from .ids import MetadataError, id_of
-from .json_values import read_json
 
 _ACTIONS = frozenset({"index", "create", "update", "delete"})
 #: What a line of `_bulk` says of its document; an object with other members is a document.

@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..models.embeddings import unpacked
-from .bulk import MOST_BYTES
-from .documents import Document, Refusal, put_at, value_at
+from ...errors import InputError
+from ...models.embeddings import unpacked
+from ..bulk import MOST_BYTES
+from ..documents import Document, Refusal, put_at, value_at
 from .parquet import check_columns, count_parquet_rows, parquet_rows
 from .rows import Reading, document_of, read_rows, text_of
 from .text_files import opened_text, read_lines

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ..errors import InputError
+from ...errors import InputError
 
 #: MongoDB's extended JSON for what its ids are.
 _EXTENDED = frozenset({"$oid", "$uuid", "$numberInt", "$numberLong"})

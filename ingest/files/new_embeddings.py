@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EmbeddingError, InputError
-from ..models.embeddings import as_embedding
-from .documents import Refusal, value_at
-from .id_table import IdTable
+from ...errors import EmbeddingError, InputError
+from ...models.embeddings import as_embedding
+from ..documents import Refusal, value_at
+from ..id_table import IdTable
 from .sources import read_documents
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingExtraError
-from .json_values import duration_of
+from ...errors import InputError, MissingExtraError
+from ..json_values import duration_of
 
 _ROWS = 1000
 _IN_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import InputError
+from ...errors import InputError
 
 #: The longer ones first: one of UTF-32 begins as one of UTF-16 does.
 _OTHERS = {
