@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import EmbeddingError, InputError
-from ...models.embeddings import as_embedding
+from ...models.embeddings import as_embedding, unpacked
 from ..documents import Refusal, value_at
 from ..id_table import IdTable
 from .sources import read_documents
@@ -47,7 +47,7 @@ class NewEmbeddings:
         for document in read_documents(path, field=field, ids=ids):
             if isinstance(document, Refusal):
                 raise InputError(f"{document.origin}: {document.reason}")
-            values = value_at(document.source, field)
+            values = unpacked(value_at(document.source, field))
             if values is None:
                 continue
             if document.id is None:

@@ -13,6 +13,7 @@ from ....ingest.documents import value_at
 from ....mappings.dialect import Dialect
 from ....mappings.spec import IndexSpec
 from ....models.codes import unpack_bits
+from ....models.embeddings import embedding_fault, unpacked
 from ....models.model import HashModel
 from ...engines.calls import Json
 from ...engines.engine import Engine
@@ -80,8 +81,9 @@ def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -
         for hit in batch:
             stored = value_at(hit["_source"], spec.fields.root) or {}
             code = spec.code_storage.code(stored, spec.n_bits)
-            vector = value_at(hit["_source"], spec.field)
-            if stored.get("model") != str(spec.model) or code is None or vector is None:
+            vector = unpacked(value_at(hit["_source"], spec.field))
+            is_fault = embedding_fault(vector, spec.dims) is not None
+            if stored.get("model") != str(spec.model) or code is None or is_fault:
                 yield hit
                 continue
             hashed.append(hit)
