@@ -109,9 +109,9 @@ def make_index(
         if others is None:
             raise
         raise RefusedError(
-            f"{error}; {index!r} would lose that, so nothing was made. Change it in the index that "
-            f"the documents come from, or make {index!r} without it and load the documents anew, "
-            f"with: meta4 index create; meta4 ingest",
+            f"{error}; so {index!r} was not made, which was to have settings and mapping of the "
+            f"index that its documents come from. Change there what is refused, or load the "
+            f"documents anew, into an index without it: meta4 index create; meta4 ingest",
             error.status,
         ) from error
     if others is not None:

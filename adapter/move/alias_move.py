@@ -25,7 +25,8 @@ from ..fields.succession import Change
 from ..load.bulk_sender import BulkSender
 from ..load.loader import HASHED, LoadReport, load_documents
 from ..manage.move_state import STATE, Reached, State, free_settings, state_of
-from .changes import count_after, count_upto, ids_with, pages_after, processed_by
+from .changes import count_after, count_upto, pages_after, processed_by
+from .new_embeddings import check_covered
 from .write_hold import AT_ONCE, writes_held
 
 Json = dict[str, Any]
@@ -284,28 +285,6 @@ class Move:
 def _identity(hit: Json) -> str:
     """What no other document has: by another routing there may be another of the same id."""
     return f"{hit.get('_routing', '')}\0{hit['_id']}"
-
-
-def check_covered(source: Place, reached: Reached, field: Field, change: Change) -> None:
-    """Refuse a change that takes its value from a document, before anything is written.
-
-    Args:
-        source: an index.
-        reached: by shard, after which operation documents are looked at.
-        field: its hashed field.
-        change: what is to become of documents.
-
-    Raises:
-        ConflictError: it does; with the first of these documents.
-    """
-    n, first = 0, list[str]()
-    if change.replaces:
-        for ids in ids_with(source, reached, field.scored):
-            lacking = change.lacking(ids)
-            n += len(lacking)
-            first = first or lacking
-    if n:
-        raise change.refusal(n, first)
 
 
 def behind(engine: Engine, alias: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ConflictError, EngineError, InputError, NotFoundError
+from ...errors import ConflictError, EngineError, NotFoundError
 from ...ingest.files.new_embeddings import NewEmbeddings
 from ..catalog import read_field, read_index
 from ..client.meta4 import Meta4
@@ -14,7 +14,6 @@ from ..engines.names import check_index
 from ..engines.place import Place, settings_of
 from ..fields.field import Field
 from ..fields.meta import write_spec
-from ..fields.queries import sample_documents
 from ..fields.succession import Change
 from ..load.loader import LoadReport
 from ..manage.heal import heal_index
@@ -24,14 +23,13 @@ from ..manage.others import Others, check_nothing_in_the_way, others_of
 from ..manage.whole import check_source
 from ..measure.evaluation import Evaluation, evaluate_index
 from ..measure.tune import tune_index
-from .alias_move import Move, behind, check_covered
+from .alias_move import Move, behind
+from .new_embeddings import check_covered, check_dims, check_goes_on
 
 #: Fewer documents than this are searched whole: nothing is to be measured there.
 _MEASURED_FROM = 1_000
 #: By which a recall measured with a few hundred queries may fall short of the promise.
 _SPREAD = 0.02
-#: Documents that are compared before a move with new embeddings goes on.
-_COMPARED = 200
 _NUMBERED = re.compile(r"(?P<base>.+?)-(?P<number>\d+)")
 
 
@@ -132,7 +130,7 @@ def rehash_index(
         target = _next_name(engine, source)
         _make(place, target, after, others)
     else:
-        _check_goes_on(engine, target, after, embeddings)
+        check_goes_on(engine, target, after, embeddings)
     hasher = engine.run(after.hasher(written_before=embeddings is None))
     re_embedded = embeddings is not None
     fields = (before, after)
@@ -205,7 +203,7 @@ def roll_back(
     after = read_field(engine, target).succession.following(present)
     if embeddings is not None:
         after.succession.check_takes_embeddings()
-        _check_dims(after, embeddings)
+        check_dims(after, embeddings)
     re_embedded = moved.re_embedded
     change = after.succession.change(present, embeddings, re_embedded=re_embedded)
     hasher = engine.run(after.hasher(written_before=embeddings is None))
@@ -259,49 +257,6 @@ def _make(source: Place, target: str, field: Field, others: Others) -> None:
     settings = settings_of(source)
     shards, replicas = int(settings["number_of_shards"]), int(settings["number_of_replicas"])
     make_index(source.engine, target, field, shards=shards, replicas=replicas, others=others)
-
-
-def _check_dims(field: Field, embeddings: NewEmbeddings) -> None:
-    """Refuse embeddings that the index before did not have.
-
-    Raises:
-        InputError: another number of dimensions.
-    """
-    dims = field.summary().get("dims")
-    if dims != embeddings.dims:
-        raise InputError(
-            f"the index before has vectors of {dims} dimensions, and --vectors has "
-            f"{embeddings.dims}; give those of the kind before"
-        )
-
-
-def _check_goes_on(
-    engine: Engine, target: str, field: Field, embeddings: NewEmbeddings | None
-) -> None:
-    """Refuse to go on with other embeddings than those that the target has already.
-
-    Raises:
-        ConflictError: they are.
-    """
-    state = state_of(engine, target)
-    assert state is not None
-    begun, now = state.re_embedded, embeddings is not None
-    if begun != now:
-        raise ConflictError(
-            f"{target} was begun {'with' if begun else 'without'} new embeddings; go on "
-            f"{'with' if begun else 'without'} --vectors, or drop it: meta4 index drop {target}"
-        )
-    engine.refresh(target)
-    if embeddings is None or not engine.count(target, {"exists": {"field": field.spec.field}}):
-        return
-    drawn = sample_documents(engine, target, field.spec.field, _COMPARED, 0)
-    new = embeddings.of([identity for identity, _ in drawn])
-    for identity, value in drawn:
-        if identity in new and not field.succession.is_same_value(value, new[identity]):
-            raise ConflictError(
-                f"{target} was begun with another embedding of {identity!r}; go on with the same "
-                f"--vectors, or drop it and begin anew: meta4 index drop {target}"
-            )
 
 
 def _measure(engine: Engine, index: str, n_queries: int) -> Evaluation | None:

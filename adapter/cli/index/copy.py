@@ -10,7 +10,8 @@ from ....models.probing.ranking import PLANS, Plan
 from ...engines.place import Place
 from ...fields.field import Options
 from ...fields.kinds import kind_taking, new_field
-from ...move.copy import CopyReport, adopt_index, check_copy, copy_index, count_left
+from ...move.copy import adopt_index, check_copy, copy_index, count_left
+from ...move.copy_report import CopyReport
 from ..common import counting, engine_at, json_option, notes, print_json
 
 _SHOWN = 20
