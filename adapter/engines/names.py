@@ -24,6 +24,11 @@ def check_type(name: object) -> None:
         raise InputError(f"index {name!r}: expected letters that can be printed")
 
 
+def names_several(name: str) -> bool:
+    """Whether a name is a pattern or several, even where there is one such index only."""
+    return _OF_SEVERAL.search(name) is not None
+
+
 def check_index(name: str, *, pattern: bool = False) -> str:
     """The name, if it is one.
 
@@ -42,6 +47,6 @@ def check_index(name: str, *, pattern: bool = False) -> str:
             f"index {name!r}: expected letters, digits, '-', '_' and '.', beginning with a "
             f"letter or digit"
         )
-    if not pattern and _OF_SEVERAL.search(name):
+    if not pattern and names_several(name):
         raise InputError(f"index {name!r} may name several; name one of them")
     return name

@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import ClauseError, NotFoundError
 from ...ingest.documents import value_at
 from ..engines.calls import Calls, Json, Steps
+from ..engines.names import names_several
 from ..search.clauses import Site
 from ..search.rewriter import conditions
 
@@ -27,6 +28,11 @@ class Scope:
     concrete: frozenset[str]
     filter: Json | None = None
     hides: bool = False
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is one index, by its name or an alias."""
+        return len(self.concrete) == 1 and not names_several(self.name)
 
     def narrowed(self, site: Site) -> Site:
         """A clause as it is meant here: nearest of what an alias lets through.
@@ -89,7 +95,7 @@ def named_values(
     """
     ids = list(dict.fromkeys(identity for site in sites for identity in site.ids))
     found: dict[str, list[Json]] = {identity: [] for identity in ids}
-    if len(scope.concrete) == 1 and ids:  # what was written just now is there already
+    if ids and scope.is_one:  # what was written just now is there already
         sources = yield from calls.sources(scope.name, ids, field)
         found = {
             identity: [] if source is None else [source]

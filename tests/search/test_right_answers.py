@@ -187,6 +187,10 @@ def test_case_07_several_indexes_are_one(engine, two, x, monkeypatch):
             for q in x[100:140]
         ]
         assert np.mean(hit) >= 0.9 - 2 * np.std(hit) / np.sqrt(len(hit))
+    for name in (f"{names[0]},{names[0]}", f"{names[0]}*"):  # one, said as several are
+        clause = {"meta4_similar": {FIELD: {"id": "7", "recall": 1.0}}}
+        found = ids(meta4.search(index=name, body={"query": clause}))
+        assert found == nearest(x[:1500], x[7], 11)[1:]
     with pytest.raises(ConflictError, match="with different specs"):
         tune_index(engine, alias)  # that would write one's spec into the other
     with pytest.raises(NotFoundError, match="document 'nowhere' is not in index"):
