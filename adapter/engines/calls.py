@@ -27,6 +27,8 @@ T = TypeVar("T")
 WHOLE = {"allow_partial_search_results": "false"}
 #: Seconds between tries of a question, and after which there is none.
 _PAUSES, _SOON = (0.1, 0.3, 1.0), 5.0
+#: Of a document that is looked for by its id alone, where none lies by that.
+_NO_ROUTING = "routing_missing_exception"
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,9 @@ class Calls(ABC):
         call = DocumentsCall("POST", f"/{index}/_mget", {"docs": wanted}, params, index)
         docs: list[Json] = (yield from self._ask(call))["docs"]
         for doc in docs:  # the answer is 200 all the same
-            if "error" in doc:
+            if "error" in doc and doc["error"].get("type") != _NO_ROUTING:
                 raise part_refused(self.url, doc)
+            doc.setdefault("found", False)
         return docs
 
     def _ask(self, call: Call) -> Steps[Any]:
