@@ -172,16 +172,20 @@ N = TypeVar("N", int, float)
 
 
 def number_in(body: Mapping[str, Any], name: str, default: N) -> N:
-    """A number of a search body, of the default's type.
+    """A number of a search body, of the default's type; digits in a text are one, as to engines.
 
     Raises:
-        ClauseError: something else.
+        ClauseError: something else, or less than 0.
     """
     value = body.get(name, default)
+    wrong = ClauseError(f"{name}: expected a number, 0 or more, got {str(value)[:60]!r}")
     try:
-        return type(default)(value)
+        number = type(default)(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ClauseError(f"{name}: expected a number, got {str(value)[:60]!r}") from error
+        raise wrong from error
+    if isinstance(value, bool) or number < 0:
+        raise wrong
+    return number
 
 
 def _walk(

@@ -111,7 +111,7 @@ def in_two(body: Mapping[str, Any], planned: Sequence[PlannedClause]) -> str | N
     if _says([*site.filters, *site.exclusions], _TOLD):
         return " or ".join(_TOLD)
     others = body.keys() - _OF_THE_PAGE
-    return ", ".join(sorted(others)) if others else None
+    return ", ".join(sorted(map(str, others))) if others else None
 
 
 def one_request(body: Mapping[str, Any], one: PlannedClause) -> Body:
