@@ -7,7 +7,7 @@ from functools import partial
 from ..errors import ConflictError, NotFoundError
 from ..ingest.hashers import Hasher, HasherChain
 from ..mappings.spec import FieldSpec
-from .engines.calls import Calls, Steps
+from .engines.calls import Calls, Json, Steps
 from .engines.engine import Engine
 from .engines.names import check_index
 from .fields.field import Field
@@ -75,21 +75,33 @@ class Catalog:
 
     def scope(self, known: HashedIndex) -> Steps[Scope]:
         """What a search of an index may answer with, as fresh."""
-        name, concrete = known.name, known.concrete
+        name = known.name
 
         def read() -> Steps[Scope]:
-            kept = None
-            if concrete != {name}:
-                kept = alias_filter(name, (yield from self._calls.aliases(name)))
+            kept = yield from self._filter(known)
             hides = yield from self._calls.hides_documents(name)
-            return Scope(name, concrete, kept, hides)
+            return Scope(name, known.concrete, kept, hides)
 
-        return (yield from self._shelf.take(("scope", name, None), read))
+        return (yield from self._shelf.take(_scope_key(name), read))
+
+    def _filter(self, known: HashedIndex) -> Steps[Json | None]:
+        """What aliases let through now."""
+        if known.concrete == {known.name}:
+            return None
+        aliases = yield from self._calls.aliases(known.name)
+        return alias_filter(known.name, known.concrete, aliases)
 
     def has_moved(self, index: str) -> Steps[bool]:
-        """Whether an alias names another index than when it was read; then it is forgotten."""
+        """Whether an alias names other indexes, or filters otherwise, than when it was read.
+
+        Then it is forgotten.
+        """
         known: HashedIndex | None = self._shelf.peek(_key(index))
-        if known is None or known.concrete == frozenset((yield from self._calls.mappings(index))):
+        if known is None:
+            return False
+        scope: Scope | None = self._shelf.peek(_scope_key(index))
+        is_there = known.concrete == frozenset((yield from self._calls.mappings(index)))
+        if is_there and (scope is None or scope.filter == (yield from self._filter(known))):
             return False
         self.forget(index)
         return True
@@ -101,6 +113,10 @@ class Catalog:
 
 def _key(index: str) -> Key:
     return "index", index, None
+
+
+def _scope_key(index: str) -> Key:
+    return "scope", index, None
 
 
 def _read(calls: Calls, index: str, shelf: Shelf, *, to_search: bool = False) -> Steps[HashedIndex]:

@@ -41,7 +41,7 @@ _MORE = 16
 
 
 class _MovedError(EngineError):
-    """An alias names another index than the one that a request was planned for."""
+    """An alias names other indexes, or filters otherwise, than a request was planned for."""
 
 
 class Core:
@@ -166,9 +166,12 @@ class Core:
             if len(hits) > page and hits[page]["_score"] == hits[page - 1]["_score"]:
                 return None
             del hits[page:]
-            if not (one.may_widen and _is_short(answer, page, k)):
+            is_index = known.concrete == {known.name}
+            if not _is_short(answer, page, k) or (is_index and not one.may_widen):
                 break
             yield from self._check_unmoved(known)
+            if not one.may_widen:
+                break
             (one,) = yield from self._plan(known, [one.site], exact=True)
         if one.hides:
             for hit in answer["hits"]["hits"]:

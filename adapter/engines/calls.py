@@ -100,8 +100,11 @@ class Calls(ABC):
         return False
 
     def aliases(self, pattern: str) -> Steps[dict[str, Json]]:
-        """By index, the aliases that it has, each with what it is besides a name."""
-        answer = yield Call("GET", f"/{pattern}/_alias")
+        """By index, the aliases that it has, each with what it is besides a name.
+
+        OpenSearch knows none of data streams, and would refuse their names.
+        """
+        answer = yield Call("GET", f"/{pattern}/_alias", params={"ignore_unavailable": "true"})
         return {name: entry["aliases"] for name, entry in answer.items()}
 
     def mappings(self, pattern: str) -> Steps[dict[str, Json]]:

@@ -1,6 +1,6 @@
 """What a name stands for, and the documents that clauses name in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -44,13 +44,14 @@ class Scope:
         return replace(site, filters=(*site.filters, self.filter))
 
 
-def alias_filter(name: str, aliases: Mapping[str, Json]) -> Json | None:
+def alias_filter(name: str, concrete: Collection[str], aliases: Mapping[str, Json]) -> Json | None:
     """What engines filter by where indexes are asked through aliases.
 
     An index that is named itself, or by an alias without a filter too, is asked for all.
 
     Args:
         name: names and patterns, with commas between.
+        concrete: the indexes that these are.
         aliases: by index, the aliases that it has.
     """
     parts = [part for part in name.split(",") if not part.startswith("-")]
@@ -59,7 +60,8 @@ def alias_filter(name: str, aliases: Mapping[str, Json]) -> Json | None:
         return any(fnmatchcase(given, part) for part in parts)
 
     each: list[Json] = []
-    for index, known in aliases.items():
+    for index in sorted(concrete):
+        known = aliases.get(index, {})
         filters = [one.get("filter") for alias, one in known.items() if is_named(alias)]
         is_free = is_named(index) or not filters or None in filters
         kept = [one for one in filters if one is not None]
