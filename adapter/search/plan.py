@@ -59,7 +59,7 @@ def plan_request(
 
     Args:
         query: (dims,) float32.
-        k: results wanted.
+        k: results wanted, with what is left out that may be as near.
         recall: recall wanted, in (0, 1].
         spec: of the index; its calibration says how much to look into.
         model: the index's.

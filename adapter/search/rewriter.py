@@ -177,6 +177,22 @@ def excluded(site: Site) -> list[Body]:
     return [*site.exclusions, *own]
 
 
+def ids_in(query: Body) -> list[Any]:
+    """Of a query that names documents and says nothing else, their ids."""
+    named = query.get("ids")
+    values = named.get("values") if isinstance(named, dict) and len(query) == 1 else None
+    return values if isinstance(values, list) else []
+
+
+def n_left_out(site: Site) -> int:
+    """How many documents are left out by their ids.
+
+    They may all be nearer than any answer, such as those that were shown before: no count of what
+    is kept tells that.
+    """
+    return sum(len(ids_in(query)) for query in site.exclusions)
+
+
 def _scored(one: PlannedClause, margin: int) -> Body:
     """The query by itself, in the order that belongs to it."""
     phases = one.phases()

@@ -21,7 +21,7 @@ from ...engines.engine import Engine
 from ...model_store import ModelStore, resolve_reference
 from ...search.clauses import Site
 from ...search.plan import plan_request
-from ...search.rewriter import Body, PlannedClause
+from ...search.rewriter import Body, PlannedClause, ids_in, n_left_out
 from ..field import Field, Finding, Options
 from ..scope import Scope, named_values
 from ..shelf import Key, Shelf
@@ -103,7 +103,9 @@ class VectorField(Field):
             clause = site.clause
             recall = 1.0 if exact else clause.recall
             query = query_vector(site, rows)
-            plan = plan_request(query, clause.k, recall, self.spec, model, directory, filtered)
+            # Twice: at the edge of what is reached more is missed than is promised on average.
+            reach = clause.k + 2 * n_left_out(site)
+            plan = plan_request(query, reach, recall, self.spec, model, directory, filtered)
             strays, dialect = directory.n_strays, self.calls.dialect
             planned.append(
                 PlannedVectors(
@@ -113,8 +115,7 @@ class VectorField(Field):
         return planned
 
     def _filtered(self, index: str, site: Site, directory: Directory) -> Steps[Directory]:
-        # Documents left out by id are few: not worth an aggregation of their own.
-        exclusions = [query for query in site.exclusions if set(query) != {"ids"}]
+        exclusions = [query for query in site.exclusions if not ids_in(query)]
         if not (site.filters or exclusions):
             return directory
         condition = {"filter": list(site.filters), "must_not": exclusions}
