@@ -1,7 +1,8 @@
 """The two clauses, and where in a query they may stand."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -22,6 +23,8 @@ _NAMES = (SIMILAR, ANALOGY)
 MAX_K = 10_000
 #: `bool` children that hold for every hit, so that they narrow what is searched.
 _NARROWING = ("must", "filter")
+#: What a search body says of fields that are in no mapping: queries may speak of these.
+DEFINITIONS = ("runtime_mappings", "derived")
 #: Objects and lists in each other. Engines take 20 or 30 queries, of up to three each.
 _DEEPEST = 200
 #: Queries that pass the hits of an inner query on: name to where it stands.
@@ -117,6 +120,7 @@ class Site:
         clause: what is asked.
         filters: queries beside it that every hit must match.
         exclusions: queries beside it that no hit may match.
+        defined: what the body says of fields that these may speak of; goes wherever they go.
     """
 
     path: Path
@@ -124,6 +128,7 @@ class Site:
     clause: Clause
     filters: tuple[Query, ...]
     exclusions: tuple[Query, ...]
+    defined: Mapping[str, Any] = dataclass_field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -143,7 +148,10 @@ def find_sites(body: Mapping[str, Any]) -> list[Site]:
                 f"a meta4 clause cannot stand in '{key}' of a search body; it stands in 'query'"
             )
     query = body.get("query")
-    return list(_walk(query, (), (), ())) if contains_clause(query) else []
+    if not contains_clause(query):
+        return []
+    defined = {key: body[key] for key in DEFINITIONS if key in body}
+    return [replace(site, defined=defined) for site in _walk(query, (), (), ())]
 
 
 def contains_clause(query: Any) -> bool:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .clauses import MAX_K, Path, Site, number_in
+from .clauses import DEFINITIONS, MAX_K, Path, Site, number_in
 
 #: Documents fetched beyond k where it costs nothing, so that documents of equal score at the
 #: edge of the k are ordered by the sort below and not by where a segment keeps them.
@@ -32,7 +32,7 @@ _OF_THE_PAGE = frozenset(
         "docvalue_fields",
         "stored_fields",
         "script_fields",
-        "runtime_mappings",
+        *DEFINITIONS,
         "track_total_hits",
         "version",
         "seq_no_primary_term",
@@ -133,7 +133,8 @@ def one_request(body: Mapping[str, Any], one: PlannedClause) -> Body:
 def nearest_request(one: PlannedClause, margin: int) -> Body:
     """The body that asks for the ids of the nearest, and of so many beyond the k."""
     n = min(one.site.clause.k + margin, MAX_K) if one.is_cut else one.site.clause.k
-    return {"size": n, "_source": False, "track_total_hits": False, **_scored(one, margin)}
+    page = {"size": n, "_source": False, "track_total_hits": False}
+    return {**page, **one.site.defined, **_scored(one, margin)}
 
 
 def with_documents(

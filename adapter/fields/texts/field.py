@@ -87,7 +87,7 @@ class TextField(Field):
         assert isinstance(one, PlannedText)
         everywhere, buckets = one.buckets is None, one.buckets or []
         total = yield from self.calls.count(index, self._hashed())
-        looked_into = yield from self.calls.count(index, self.searched(one))
+        looked_into = yield from self.count_searched(index, one)
         chances = {f"{s:g}": 1.0 if everywhere else self.spec.minhash.found(s) for s in SHOWN}
         return {
             "field": one.site.field,

@@ -1,5 +1,8 @@
 """The directory of an index: one small aggregation."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from ....mappings.spec import IndexSpec
@@ -11,9 +14,21 @@ _PAGE = 32_768
 
 
 def read_directory(
-    calls: Calls, index: str, spec: IndexSpec, query: Json | None
+    calls: Calls,
+    index: str,
+    spec: IndexSpec,
+    query: Json | None = None,
+    defined: Mapping[str, Any] | None = None,
 ) -> Steps[Directory]:
-    """Bucket counts of the documents that have a vector and match `query`."""
+    """Bucket counts of the documents that have a vector and match `query`.
+
+    Args:
+        calls: of the cluster.
+        index: where.
+        spec: of the field.
+        query: a filter; None for all documents.
+        defined: fields that it may speak of, as a search body defines them.
+    """
     fields = spec.fields
     has_vector: Json = {"exists": {"field": spec.field}}
     conditions = [has_vector] if query is None else [has_vector, query]
@@ -35,6 +50,7 @@ def read_directory(
                 "track_total_hits": True,
                 "query": {"bool": {"filter": conditions}},
                 "aggs": aggregations,
+                **(defined or {}),
             },
         )
         hashed = answer["aggregations"]["hashed"]

@@ -1,10 +1,8 @@
 """Fields of vectors. What each method is for stands in `meta4.adapter.fields.field`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
-
-import orjson
 
 from ....errors import ConflictError
 from ....ingest.hashers import DocumentHasher
@@ -16,7 +14,7 @@ from ....models.model import HashModel
 from ....models.probing.calibration import more_careful
 from ....models.probing.directory import Directory
 from ....models.probing.ranking import check_plan, default_plan
-from ...engines.calls import Json, Steps, Work
+from ...engines.calls import Json, Steps, Work, to_json
 from ...engines.engine import Engine
 from ...model_store import ModelStore, resolve_reference
 from ...search.clauses import Site
@@ -74,11 +72,19 @@ class VectorField(Field):
 
         return (yield from self.shelf.take(_key(wanted), read, forever=True))
 
-    def directory(self, index: str, within: Body | None = None) -> Steps[Directory]:
-        """Buckets and their counts, of all documents or of those that match a filter."""
-        query = within and orjson.dumps(within, option=orjson.OPT_SORT_KEYS)
-        read = partial(read_directory, self.calls, index, self.spec, within)
-        key = ("directory", index, (self.spec.field, query))
+    def directory(
+        self, index: str, within: Body | None = None, defined: Mapping[str, Any] | None = None
+    ) -> Steps[Directory]:
+        """Buckets and their counts, of all documents or of those that match a filter.
+
+        Args:
+            index: where.
+            within: the filter.
+            defined: see `Site`.
+        """
+        both = within and to_json([within, defined or {}])
+        read = partial(read_directory, self.calls, index, self.spec, within, defined)
+        key = ("directory", index, (self.spec.field, both))
         return (yield from self.shelf.take(key, read))
 
     # A request.
@@ -119,7 +125,7 @@ class VectorField(Field):
         if not (site.filters or exclusions):
             return directory
         condition = {"filter": list(site.filters), "must_not": exclusions}
-        return (yield from self.directory(index, {"bool": condition}))
+        return (yield from self.directory(index, {"bool": condition}, site.defined))
 
     def about(self, index: str) -> Steps[Json]:
         """See `Field`."""
@@ -136,7 +142,7 @@ class VectorField(Field):
         """See `Field`."""
         assert isinstance(one, PlannedVectors)
         plan, directory = one.plan, (yield from self.directory(index))
-        looked_into = yield from self.calls.count(index, self.searched(one))
+        looked_into = yield from self.count_searched(index, one)
         probed = [] if plan.probes is None else plan.probes.buckets.tolist()
         return {
             "field": one.site.field,
