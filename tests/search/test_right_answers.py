@@ -1,14 +1,17 @@
 """What users of such software have met elsewhere, each as it was tried, with the right answer."""
 
 import numpy as np
+import orjson
 import pytest
 from support.searches import every_saving_counts
+from support.servers import on_one_engine
 from support.vectors import unit
 from support.words import FIELD
 
-from meta4 import Document, HashModel, Meta4
+from meta4 import Document, DocumentHasher, HashModel, Meta4
+from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.measure.tune import tune_index
-from meta4.errors import ClauseError, ConflictError, EmbeddingError, NotFoundError
+from meta4.errors import ClauseError, ConflictError, EmbeddingError, NotFoundError, RefusedError
 from meta4.mappings.spec import STRATEGIES
 from meta4.models.specs import CellsSpec
 
@@ -242,6 +245,119 @@ def test_many_equals_are_ordered_whatever_the_segments(engine, make_index, index
         {"query": {"constant_score": {"filter": similar(x[0])}}},
     ):
         assert ids(meta4.search(index=index_name, body=body)) == [str(i) for i in range(20, 30)]
+
+
+@pytest.fixture
+def few(make_index, index_name, x, m8):
+    make_index(m8, docs=rows(x[:300]), hashing="client")
+    return index_name
+
+
+def in_one_and_two(clause, filters=()):
+    """Bodies that one request answers, and two."""
+    yield {"query": {"bool": {"must": [clause], "filter": list(filters)}}}
+    yield {"query": {"bool": {"must": [{"match_all": {}}], "filter": [clause, *filters]}}}
+
+
+def test_filters_speak_of_fields_that_the_body_defines(engine, few, x):
+    key = "derived" if isinstance(engine, OpenSearchEngine) else "runtime_mappings"
+    script = {"source": "emit(doc['date'].value % 2)"}
+    defined = {key: {"parity": {"type": "long", "script": script}}}
+    for body in in_one_and_two(similar(x[5]), [{"term": {"parity": 0}}]):
+        body |= defined
+        found = ids(Meta4(engine).search(index=few, body=body))
+        assert set(found) == set(nearest(x[:300], x[5], keep=slice(None, 300, 2)))
+        (explained,) = Meta4(engine).explain(index=few, body=body)["clauses"]
+        assert explained["docs_looked_into"] == 150
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_excluded_by_their_ids_are_the_nearest(engine, make_index, index_name, x, m8, count):
+    """Those that were shown before, say."""
+    many = np.random.default_rng(3).standard_normal((12_000, DIMS)).astype(np.float32)
+    model = HashModel.fit(CellsSpec(n_bits=32, n_buckets=256, seed=1, iterations=3), many[:4000])
+    make_index(model, docs=rows(many), hashing="client")
+    tune_index(engine, index_name, n_queries=100)
+    meta4, hit = Meta4(engine), []
+    for query in many[:40]:
+        right = nearest(many, query, count + 10)
+        query = {"bool": {"must": [similar(query, recall=0.9)]}}
+        query["bool"]["must_not"] = [{"ids": {"values": right[:count]}}]
+        found = ids(meta4.search(index=index_name, body={"query": query, "_source": False}))
+        hit.append(len(set(found) & set(right[count:])) / 10)
+    assert np.mean(hit) >= 0.9 - 2 * np.std(hit) / np.sqrt(len(hit))
+
+
+def test_an_index_where_no_document_lies_by_its_id(engine, make_index, index_name, x, m8):
+    spec = make_index(m8, name=f"{index_name}-like", hashing="client")
+    body = engine.dialect.index_body(spec, shards=3, replicas=0, pipeline=None)
+    body["mappings"]["_routing"] = {"required": True}
+    engine.create_index(index_name, body)
+    docs = list(rows(x[:300]))
+    for document in docs:
+        document.routing = f"r{document.id}"
+    meta4 = Meta4(engine)
+    assert not meta4.load(index=index_name, documents=docs).refusals
+    engine.refresh(index_name)
+    clause = {"meta4_similar": {FIELD: {"id": "7", "recall": 1.0}}}
+    for body in in_one_and_two(clause):
+        found = ids(meta4.search(index=index_name, body=body))
+        assert set(found) == set(nearest(x[:300], x[7], 11)[1:])
+    clause["meta4_similar"][FIELD]["id"] = "nowhere"
+    with pytest.raises(NotFoundError, match="document 'nowhere' is not in index"):
+        meta4.search(index=index_name, body={"query": clause})
+    engine.delete_index(index_name)
+
+
+def test_an_alias_that_filters_otherwise_by_now(engine, few, x):
+    alias, meta4 = f"{few}-now", Meta4(engine)
+    for lang, keep in (("de", slice(None, 300, 19)), ("en", [i for i in range(300) if i % 19])):
+        add = {"index": few, "alias": alias, "filter": {"term": {"lang": lang}}}
+        engine.request("POST", "/_aliases", {"actions": [{"add": add}]})
+        for body in in_one_and_two(similar(x[0])):
+            found = ids(meta4.search(index=alias, body=body))
+            assert set(found) == set(nearest(x[:300], x[0], keep=keep))
+
+
+@on_one_engine
+def test_a_data_stream_is_a_name_like_others(engine, few, make_index, x, m8):
+    """OpenSearch knows no aliases of one."""
+    stream = f"{few}-stream"
+    spec = make_index(m8, name=f"{few}-like", hashing="client")
+    body = engine.dialect.index_body(spec, shards=1, replicas=0, pipeline=None)
+    body["mappings"]["properties"]["@timestamp"] = {"type": "date"}
+    template = {"index_patterns": [stream], "data_stream": {}, "template": body}
+    engine.request("PUT", f"/_index_template/{stream}", template)
+    add = {"index": few, "alias": f"{few}-de", "filter": {"term": {"lang": "de"}}}
+    engine.request("POST", "/_aliases", {"actions": [{"add": add}]})
+    hasher, now = DocumentHasher(m8, spec), "2026-01-01T00:00:00Z"
+    try:
+        for start in (300, 450):
+            hashed = hasher.hash(list(rows(x[start : start + 150], start))).documents
+            lines = [
+                orjson.dumps(line)
+                for one in hashed
+                for line in ({"create": {"_id": one.id}}, {**one.source, "@timestamp": now})
+            ]
+            engine.request("POST", f"/{stream}/_bulk", b"\n".join([*lines, b""]))
+            engine.request("POST", f"/{stream}/_rollover")
+        engine.refresh(stream)
+        both = [*range(0, 300, 19), *range(300, 600)]
+        for name, keep in ((stream, slice(300, 600)), (f"{stream},{few}-de", both)):
+            for body in in_one_and_two(similar(x[0], 20)):
+                found = ids(Meta4(engine).search(index=name, body=body))
+                assert set(found) == set(nearest(x[:600], x[0], 20, keep))
+    finally:
+        engine.request("DELETE", f"/_data_stream/{stream}")
+        engine.request("DELETE", f"/_index_template/{stream}")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"size": -1}, {"size": True}, {"from": -1}, {"from": "x"}, {1: 2}, {None: 3, "x": 4}]
+)
+def test_what_no_body_says(engine, few, x, wrong):
+    with pytest.raises((ClauseError, RefusedError)):
+        Meta4(engine).search(index=few, body={"query": similar(x[0]), **wrong})
 
 
 class TestCase24:
