@@ -3,14 +3,17 @@
 A few hundred bodies in `make test`, the same ones each time; `make fuzz` draws thousands.
 """
 
+import asyncio
 import os
 
 import numpy as np
 import pytest
-from support.differential import Case, World, difference, key_of, small_model
+from support.differential import Case, difference
+from support.drawn_fields import TEXTS, VECTORS
+from support.drawn_worlds import FIELDS, World, key_of
 from support.searches import every_saving_counts
 
-from meta4 import Meta4
+from meta4 import AsyncMeta4, Meta4
 from meta4.mappings.spec import STRATEGIES
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(3000)]
@@ -25,18 +28,52 @@ WORLDS = [
     for layout in LAYOUTS
     if IS_LONG or strategy == "native" or layout in ("three shards", "filtered alias")
 ]
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_model()
+#: Of texts there is one strategy; an index may have both.
+OTHER_WORLDS = [
+    (fields, layout)
+    for fields in ((TEXTS,), FIELDS)
+    for layout in LAYOUTS
+    if IS_LONG or layout in ("two indexes", "three shards")
+]
 
 
 @pytest.mark.parametrize(("strategy", "layout"), WORLDS)
-def test_bodies(engine, index_name, model, monkeypatch, strategy, layout):
+def test_bodies(engine, index_name, monkeypatch, strategy, layout):
     every_saving_counts(monkeypatch)
+    compare(engine, index_name, strategy, layout, (VECTORS,))
+
+
+@pytest.mark.parametrize(("fields", "layout"), OTHER_WORLDS)
+def test_bodies_of_other_fields(engine, index_name, monkeypatch, fields, layout):
+    every_saving_counts(monkeypatch)
+    compare(engine, index_name, "native", layout, fields)
+
+
+def test_several_at_once(engine, node, index_name, monkeypatch):
+    """By `msearch`, and by a client that does not wait: as one by one."""
+    every_saving_counts(monkeypatch)
+    world = World(
+        engine, index_name, strategy="native", layout="two indexes", seed=99, fields=FIELDS
+    )
+    rng, meta4 = np.random.default_rng(99), Meta4(engine)
+    bodies = [Case(world, rng, recall).body for recall in (1.0, 0.9) for _ in range(30)]
+
+    async def asked():
+        async with AsyncMeta4(node.url) as other:
+            return await asyncio.gather(*(other.search(index=world.name, body=b) for b in bodies))
+
+    try:
+        one_by_one = [meta4.search(index=world.name, body=body) for body in bodies]
+        for answers in (meta4.msearch(index=world.name, bodies=bodies), asyncio.run(asked())):
+            for body, answer, expected in zip(bodies, answers, one_by_one, strict=True):
+                assert difference(answer, expected, body) is None, body
+    finally:
+        world.drop()
+
+
+def compare(engine, index_name, strategy, layout, fields):
     seed = STRATEGIES.index(strategy) * 10 + LAYOUTS.index(layout)
-    world = World(engine, index_name, model, strategy=strategy, layout=layout, seed=seed)
+    world = World(engine, index_name, strategy=strategy, layout=layout, seed=seed, fields=fields)
     rng = np.random.default_rng(None if IS_LONG else seed)
     meta4 = Meta4(engine)
     wrong, n_run = [], 0
@@ -54,7 +91,8 @@ def test_bodies(engine, index_name, model, monkeypatch, strategy, layout):
                 wrong.append(f"{found}\n  {case}")
     finally:
         world.drop()
-    print(f"{strategy}, {layout}: {n_run} bodies, {len(wrong)} differ")
+    names = ", ".join(field.name for field in fields)
+    print(f"{names}, {strategy}, {layout}: {n_run} bodies, {len(wrong)} differ")
     assert n_run > CASES
     assert not wrong, f"{len(wrong)} of {n_run} differ; the first:\n" + "\n".join(wrong[:3])
 
@@ -63,20 +101,22 @@ def documents_of(meta4, world, case):
     """For each clause the documents that it means; None where float32 cannot tell.
 
     With a recall below 1, whatever the clause by itself is answered with, which must be k (or all)
-    of those that its filters keep.
+    of those that its filters keep; of texts it may be fewer.
     """
     meant = []
-    for placed, clause, filters, exclusions in case.clauses:
-        kept = world.kept(filters, exclusions)
-        nearest = world.nearest(clause, kept)
+    for asked in case.asked:
+        kept = world.kept(asked)
+        nearest = world.nearest(asked, kept)
         if nearest is None:
             return None
         if case.recall < 1.0:
-            plain = {"bool": {"must": [placed], "filter": filters, "must_not": exclusions}}
-            body = {"query": plain, "_source": False, "size": clause["k"]}
+            plain = {"must": [asked.placed], "filter": asked.filters, "must_not": asked.exclusions}
+            k = asked.clause["k"]
+            body = {"query": {"bool": plain}, "_source": False, "size": k, **asked.defined}
             hits = meta4.search(index=world.name, body=body)["hits"]["hits"]
-            keys = [key_of(hit) for hit in hits]
-            assert len(keys) == min(clause["k"], len(kept)), f"{len(keys)} found\n  {case}"
+            keys, n = [key_of(hit) for hit in hits], min(k, len(kept))
+            is_enough = len(keys) <= n if asked.field.may_be_short else len(keys) == n
+            assert is_enough, f"{len(keys)} found\n  {case}"
             assert set(keys) <= set(kept), f"others than the filters keep\n  {case}"
             nearest = keys
         meant.append(nearest)

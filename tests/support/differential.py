@@ -2,172 +2,40 @@
 
 import copy
 import json
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from meta4 import Document, HashModel
-from meta4.adapter.load.loader import load_documents
-from meta4.adapter.manage.indexes import create_index
-from meta4.adapter.measure.tune import tune_index
-from meta4.adapter.model_store import ModelStore
 from meta4.adapter.search.rewriter import SORT
-from meta4.ingest.hashers import DocumentHasher
-from meta4.models.specs import CellsSpec
 
-from .vectors import unit
+from .drawn_fields import VECTORS, DrawnField
+from .drawn_worlds import WORDS, key_of
 
-FIELD, DIMS = "v", 8
-WORDS = ("berlin", "paris", "rome", "oslo", "bern", "wien")
-GROUPS = ("a", "b", "c", "d", "e")
-MAPPING = {
-    "properties": {
-        "text": {"type": "text"},
-        "group": {"type": "keyword"},
-        "n": {"type": "integer"},
-        "parts": {"type": "nested", "properties": {"size": {"type": "integer"}}},
-    }
-}
-#: What float32 cannot tell apart.
-LEVEL = 2e-6
+_BY_SEQ = [{"_seq_no": "asc"}]
 
 
-def small_model():
-    rng = np.random.default_rng(7)
-    spec = CellsSpec(n_bits=32, n_buckets=16, seed=1, iterations=3)
-    return HashModel.fit(spec, rng.standard_normal((800, DIMS)).astype(np.float32))
+@dataclass
+class Asked:
+    """A clause, and what stands around it.
 
-
-class World:
-    """Indexes of one field behind a name, with all that makes answers differ.
-
-    Several segments, deleted and overwritten documents, equal vectors, documents without one, by
-    a routing of their own, of another model; of two indexes some ids are in both.
+    Attributes:
+        placed: as it stands in the body.
+        clause: what it says.
+        field: of which field.
+        meant: the same without a document's id.
+        ids: the documents that it names.
+        filters: plain queries that hold for it.
+        exclusions: those that may not.
+        defined: fields that these may speak of.
     """
 
-    def __init__(self, engine, base, model, *, strategy, layout, seed):
-        self.engine, self.rng = engine, np.random.default_rng(seed)
-        self.names = [f"{base}-1", f"{base}-2"] if layout == "two indexes" else [f"{base}-1"]
-        shards = 3 if layout == "three shards" else 1
-        for name in self.names:
-            self._fill(name, model, strategy, shards)
-        self.name = self.names[0]
-        if layout == "two indexes":
-            self.name = self._alias(f"{base}-all", {})
-        if layout == "filtered alias":
-            self.name = self._alias(f"{base}-part", {"filter": {"terms": {"group": ["a", "b"]}}})
-        if layout == "routed alias":
-            self.name = self._alias(f"{base}-routed", {"search_routing": "r1,r2"})
-        self._read()
-
-    def drop(self):
-        for name in self.names:
-            self.engine.delete_index(name)
-
-    def _alias(self, alias, options):
-        actions = [{"add": {"index": name, "alias": alias, **options}} for name in self.names]
-        self.engine.request("POST", "/_aliases", {"actions": actions})
-        return alias
-
-    def _fill(self, index, model, strategy, shards):
-        engine, rng = self.engine, self.rng
-        ref = ModelStore(engine).push("differential", model)
-        engine.delete_index(index)
-        spec = create_index(
-            engine,
-            index,
-            field=FIELD,
-            ref=ref,
-            model=model,
-            strategy=strategy,
-            hashing="client",
-            shards=shards,
-        )
-        engine.request("PUT", f"/{index}/_mapping", MAPPING)
-        vectors = rng.standard_normal((40, DIMS)).astype(np.float32)
-        for start in range(0, 320, 80):  # a segment each
-            documents = []
-            for i in range(start, start + 80):
-                source = {
-                    "text": " ".join(rng.choice(WORDS, 3)),
-                    "group": str(rng.choice(GROUPS)),
-                    "n": int(rng.integers(0, 1000)),
-                    "parts": [{"size": int(size)} for size in rng.integers(0, 5, 2)],
-                }
-                chance = rng.random()
-                if chance < 0.3:  # as one of a few: they tie
-                    source[FIELD] = vectors[rng.integers(len(vectors))].tolist()
-                elif chance < 0.95:
-                    source[FIELD] = rng.standard_normal(DIMS).astype(np.float32).tolist()
-                routing = None if rng.random() < 0.6 else f"r{rng.integers(4)}"
-                documents.append(Document(f"d{i}", source, routing=routing))
-            strays = [d for d in documents if rng.random() < 0.04]
-            hashed = [d for d in documents if d not in strays]
-            for some, hasher in ((hashed, DocumentHasher(model, spec)), (strays, None)):
-                assert not load_documents(engine, index, some, hasher).refusals
-            engine.refresh(index)
-        for i in rng.choice(320, 120, replace=False):
-            query = {"query": {"ids": {"values": [f"d{i}"]}}}
-            if rng.random() < 0.5:
-                engine.request("POST", f"/{index}/_delete_by_query", query)
-            else:
-                vector = rng.standard_normal(DIMS).astype(np.float32).tolist()
-                source = {FIELD: vector, "n": int(i), "group": "a", "text": "berlin"}
-                document = Document(f"d{i}", source, routing="r9")  # where it was, it stays too
-                load_documents(engine, index, [document], DocumentHasher(model, spec))
-        engine.refresh(index)
-        tune_index(engine, index, n_queries=60)
-
-    def _read(self):
-        """Every document that has a vector, by (index, id, routing): vector and place."""
-        self.vectors, self.places = {}, {}
-        for index in self.names:
-            body = {"size": 1000, "seq_no_primary_term": True, "explain": True}
-            params = self.engine.vectors_in_source()
-            for hit in self.engine.search(index, body, params)["hits"]["hits"]:
-                if hit["_source"].get(FIELD) is not None:
-                    key = key_of(hit)
-                    self.vectors[key] = np.asarray(hit["_source"][FIELD], dtype=np.float64)
-                    self.places[key] = (hit["_seq_no"], hit["_shard"])
-
-    def kept(self, filters, exclusions):
-        """Documents with a vector that plain filters let through, asked of the engine."""
-        query = {"bool": {"filter": filters, "must_not": exclusions}}
-        body = {"size": 2000, "query": query, "_source": False}
-        hits = self.engine.search(self.name, body)["hits"]["hits"]
-        return [key for key in map(key_of, hits) if key in self.vectors]
-
-    def nearest(self, clause, keys):
-        """The k of them that a clause means, nearest first; None where float32 cannot tell."""
-        if not keys:
-            return []
-        rows = unit(np.stack([self.vectors[key] for key in keys]))
-        scores = (1 + rows @ self.target(clause)) / 2
-        method = clause.get("method")
-        if method == "3cosmul":
-            a, b, c = ((1 + rows @ self.vector(clause[x])) / 2 for x in "abc")
-            scores = b * c / (a + 0.001)
-        scores = np.round(scores, 9)  # equal vectors, equal scores
-        order = sorted(range(len(keys)), key=lambda i: (-scores[i], self.places[keys[i]]))
-        k = clause["k"]
-        if k < len(order):
-            gap = scores[order[k - 1]] - scores[order[k]]
-            if 0 < gap < LEVEL * max(1.0, scores[order[0]]):
-                return None
-        return [keys[i] for i in order[:k]]
-
-    def vector(self, operand):
-        return operand["vector"] / np.linalg.norm(operand["vector"])
-
-    def target(self, clause):
-        if "a" not in clause:
-            return self.vector(clause)
-        a, b, c = (self.vector(clause[x]) for x in "abc")
-        target = b - a + c
-        return target / np.linalg.norm(target)
-
-
-def key_of(hit):
-    return hit["_index"], hit["_id"], hit.get("_routing")
+    placed: dict[str, Any]
+    clause: dict[str, Any]
+    field: DrawnField
+    meant: dict[str, Any]
+    ids: list[str]
+    filters: list[Any]
+    exclusions: list[Any]
+    defined: dict[str, Any]
 
 
 class Case:
@@ -175,8 +43,9 @@ class Case:
 
     def __init__(self, world, rng, recall):
         self.world, self.rng, self.recall = world, rng, recall
-        self.clauses = []  # (key of its place, clause, filters, exclusions)
-        self.body = {"query": self._query([], [], 0)}
+        self.asked = []
+        self.defined = self._definitions()
+        self.body = {"query": self._query([], [], 0), **self.defined}
         self._add_rest()
 
     def chance(self, share):
@@ -198,27 +67,51 @@ class Case:
             self._function,
             self._dis_max,
             self._boosting,
+            self._script,
         )(filters, exclusions, depth + 1)
 
+    def _definitions(self):
+        if self.world.is_opensearch or not self.chance(0.15):  # its own differ from call to call
+            return {}
+        script = "emit(doc['n'].size() == 0 ? -1L : doc['n'].value % 3)"
+        return {"runtime_mappings": {"third": {"type": "long", "script": {"source": script}}}}
+
     def _clause(self, filters, exclusions):
-        rng, vectors = self.rng, list(self.world.vectors.values())
+        rng, field = self.rng, self.one_of(*self.world.fields)
+        values, named, ids = list(self.world.values[field].values()), self.world.named[field], []
 
         def operand():
+            """As it is asked, and as it is meant."""
+            if self.chance(0.25) and named:
+                key = named[rng.integers(len(named))]
+                ids.append(key[1])
+                return {"id": key[1]}, field.operand(self.world.values[field][key])
+            value = field.draw(rng)
             if self.chance(0.3):  # as a document has it
-                return {"vector": vectors[rng.integers(len(vectors))].tolist()}
-            return {"vector": rng.standard_normal(DIMS).tolist()}
+                value = values[rng.integers(len(values))]
+            return (field.operand(value),) * 2
 
         k = int(self.one_of(1, 3, 10, 25, 60, 500))
-        name, clause = "meta4_similar", {**operand(), "k": k, "recall": self.recall}
-        if self.chance(0.15):
-            name, clause = "meta4_analogy", {x: operand() for x in "abc"}
-            clause |= {"k": k, "recall": self.recall, "method": self.one_of("3cosadd", "3cosmul")}
+        own, meant = operand()
+        name, clause = "meta4_similar", {**own, "k": k, "recall": self.recall}
+        if field is VECTORS and self.chance(0.15):
+            ids.clear()
+            operands = {x: operand() for x in "abc"}
+            method = self.one_of("3cosadd", "3cosmul")
+            clause = {x: asked for x, (asked, _) in operands.items()}
+            name, clause = (
+                "meta4_analogy",
+                {**clause, "k": k, "recall": self.recall, "method": method},
+            )
+            meant = {x: one for x, (_, one) in operands.items()} | {"method": method}
         if self.chance(0.1):
             clause["boost"] = float(self.one_of(0.5, 3.0))
-        if self.chance(0.1):
-            clause["_name"] = f"clause {len(self.clauses)}"
-        placed = {name: {FIELD: clause}}
-        self.clauses.append((placed, clause, filters, exclusions))
+        if self.chance(0.1) and self.world.tells_all:
+            clause["_name"] = f"clause {len(self.asked)}"
+        placed = {name: {field.name: clause}}
+        self.asked.append(
+            Asked(placed, clause, field, meant, ids, filters, exclusions, self.defined)
+        )
         return placed
 
     def _plain(self):
@@ -230,8 +123,12 @@ class Case:
             {"exists": {"field": "parts.size"}},
             {"match_all": {}},
             {"nested": {"path": "parts", "query": {"term": {"parts.size": 3}}}},
+            {"term": {"third": 1}} if self.defined else {"exists": {"field": "n"}},
+            {"ids": {"values": [f"d{i}" for i in self.rng.choice(320, 60, replace=False)]}},
         )
         query = copy.deepcopy(query)
+        if not self.world.tells_all:
+            return query
         if self.chance(0.1) and "nested" in query:
             query["nested"]["inner_hits"] = {"name": f"i{self.rng.integers(10**9)}"}
         if self.chance(0.1) and "match_all" in query:
@@ -250,12 +147,16 @@ class Case:
             query["must"] = [{"match_all": {}}]
         inner_filters = [*filters, *own, *query["must"]]
         inner_exclusions = [*exclusions, *without]
-        n = 2 if place == "should" and self.chance(0.4) else 1
+        n = 2 if self.chance(0.4 if place == "should" else 0.1) else 1
         children = [self._query(inner_filters, inner_exclusions, depth) for _ in range(n)]
         if place == "should" and self.chance(0.5):
             children.append(self._plain())
         query[place] = [*query.get(place, []), *children]
         query = {key: value for key, value in query.items() if value}
+        if place != "should" and self.chance(0.2):
+            query["should"] = [self._plain(), self._query(inner_filters, inner_exclusions, depth)]
+        if "should" in query and self.chance(0.3):
+            query["minimum_should_match"] = self.one_of(0, 1, 2, "50%", -1)
         if place == "must" and len(query["must"]) == 1 and self.chance(0.5):
             query["must"] = query["must"][0]
         if self.chance(0.1):
@@ -272,6 +173,11 @@ class Case:
         return {
             "function_score": {"query": inner, "field_value_factor": factor, "boost_mode": mode}
         }
+
+    def _script(self, filters, exclusions, depth):
+        inner = self._query(filters, exclusions, depth)
+        own = {"min_score": 0.8} if self.chance(0.2) else {}
+        return {"script_score": {"query": inner, "script": {"source": "_score * 2"}, **own}}
 
     def _dis_max(self, filters, exclusions, depth):
         several = [self._query(filters, exclusions, depth), self._plain()]
@@ -290,13 +196,18 @@ class Case:
         if self.chance(0.5):
             body["size"] = int(self.one_of(0, 1, 4, 10, 30, 100))
         if self.chance(0.2):
-            body["from"] = int(rng.integers(0, 12))
+            body["from"] = int(self.one_of(*range(12), 40, 300))
         if self.chance(0.25):
             body["sort"] = self.one_of(
                 [{"n": "desc"}, {"_seq_no": "asc"}],
                 ["_score", {"_seq_no": "asc"}],
                 [{"group": "asc"}, {"n": "asc"}, {"_seq_no": "desc"}],
                 ["_score", {"n": "asc"}, {"_seq_no": "asc"}],
+                [{"n": {"order": "asc", "missing": "_first"}}, {"_seq_no": "asc"}],
+                [
+                    {"parts.size": {"order": "desc", "mode": "max", "nested": {"path": "parts"}}},
+                    {"_seq_no": "asc"},
+                ],
             )
             if self.chance(0.3):
                 body["track_scores"] = True
@@ -304,9 +215,16 @@ class Case:
             body["aggs"] = {
                 "groups": {"terms": {"field": "group"}, "aggs": {"n": {"avg": {"field": "n"}}}},
                 "some": {"filter": {"range": {"n": {"gte": 500}}}},
+                "all": {"global": {}, "aggs": {"n": {"max": {"field": "n"}}}},
+                "best": {"top_hits": {"size": 2, "_source": False, "sort": ["_score", *_BY_SEQ]}},
+                "few": {"sampler": {"shard_size": 1000}, "aggs": {"n": {"sum": {"field": "n"}}}},
             }
         if self.chance(0.1):
-            body["collapse"] = {"field": "group"}
+            inner = {"name": "others", "size": 2, "_source": False, "sort": _BY_SEQ}
+            body["collapse"] = {
+                "field": "group",
+                **({"inner_hits": inner} if self.chance(0.5) else {}),
+            }
         if self.chance(0.1):
             body["min_score"] = float(rng.random())
         if self.chance(0.15):
@@ -323,14 +241,34 @@ class Case:
             body["_source"] = self.one_of(False, ["group"])
         if self.chance(0.1):
             body["docvalue_fields"] = ["n"]
+        for share, key, value in (
+            (0.05, "explain", True),
+            (0.05, "version", True),
+            (0.05, "fields", ["group", "third"] if self.defined else ["group"]),
+            (0.05, "terminate_after", 4),
+            (0.05, "indices_boost", [{self.world.names[-1]: 2.0}]),
+            (0.05, "script_fields", {"twice": {"script": {"source": "doc['group'].value + '!'"}}}),
+        ):
+            if self.chance(share):
+                body[key] = value
+        if self.world.is_opensearch:  # which takes no `knn` here, and fails with these two
+            if "nested" in json.dumps(body.get("sort")):
+                body["track_total_hits"] = True
+            return
+        if self.chance(0.05):
+            body["profile"] = True
+        takes_knn = VECTORS in self.world.fields and not {"collapse", "rescore"} & set(body)
+        if self.chance(0.05) and takes_knn:
+            near = {"field": VECTORS.name, "query_vector": VECTORS.draw(rng)}
+            body["knn"] = {**near, "k": 5, "num_candidates": 5}
 
     # What it must be answered with.
 
     def expected_body(self, documents):
         """With these documents in the place of each clause; scored by a script."""
         replaced = {
-            id(placed): self._by_ids(clause, found)
-            for (placed, clause, _, _), found in zip(self.clauses, documents, strict=True)
+            id(asked.placed): self._by_ids(asked, found)
+            for asked, found in zip(self.asked, documents, strict=True)
         }
 
         def put(value):
@@ -341,12 +279,13 @@ class Case:
             return [put(inner) for inner in value] if isinstance(value, list) else value
 
         body = put(self.body)
-        body.setdefault("size", max(clause["k"] for _, clause, _, _ in self.clauses))
+        body.setdefault("size", max(asked.clause["k"] for asked in self.asked))
         if not {"sort", "rescore"} & set(body):
             body["sort"] = SORT
         return body
 
-    def _by_ids(self, clause, keys):
+    def _by_ids(self, asked, keys):
+        clause = asked.clause
         each, groups = [], {}
         for index, identity, routing in keys:
             groups.setdefault((index, routing), []).append(identity)
@@ -361,15 +300,7 @@ class Case:
             each.append({"bool": {"filter": own}})
         if not each:
             return {"match_none": {}}
-        dialect = self.world.engine.dialect
-        params = {"field": FIELD, "target": self.world.target(clause).tolist()}
-        source = f"(1.0 + cosineSimilarity(params.target, {dialect.script_field})) / 2.0"
-        if clause.get("method") == "3cosmul":
-            params |= {x: clause[x]["vector"] for x in "abc"}
-            a, b, c = (
-                f"(1.0 + cosineSimilarity(params.{x}, {dialect.script_field})) / 2.0" for x in "abc"
-            )
-            source = f"double a = {a}; double b = {b}; double c = {c}; return b * c / (a + 0.001);"
+        source, params = asked.field.script(asked.meant, self.world.engine.dialect)
         scored = {
             "script_score": {
                 "query": {"bool": {"should": each}},
@@ -405,7 +336,7 @@ def difference(answer, expected, body):
     for hit in ours:
         other = told[key_of(hit)]
         for part in set(hit) | set(other):
-            if part == "sort" and "sort" not in body:
+            if part == "_explanation" or (part == "sort" and "sort" not in body):
                 continue
             if not close(hit.get(part), other.get(part)):
                 return f"{key_of(hit)}: {part} {hit.get(part)}, expected {other.get(part)}"
