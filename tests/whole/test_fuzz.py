@@ -142,13 +142,32 @@ similar = st.fixed_dictionaries(
         "k": st.integers(-2, 20_000) | scalars,
         "recall": st.floats(-1, 2) | scalars,
         "filter": values,
+        "boost": st.just(2.0) | scalars,
+        "_name": texts | scalars,
     },
 )
 analogies = st.fixed_dictionaries(
     {"a": operands, "b": operands},
-    optional={"c": operands, "k": scalars, "method": texts | st.just("3cosmul")},
+    optional={
+        "c": operands,
+        "k": scalars,
+        "method": texts | st.just("3cosmul"),
+        "boost": scalars,
+        "_name": scalars,
+    },
 )
-clauses = st.dictionaries(
+#: Nothing is wrong with these; what stands around them may be anything.
+good_clauses = st.builds(
+    lambda seed, k, more: {
+        "meta4_similar": {
+            FIELD: {"vector": np.random.default_rng(seed).normal(size=100).tolist(), "k": k, **more}
+        }
+    },
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 30),
+    st.sampled_from([{}, {}, {"recall": 1.0}, {"boost": 3}, {"_name": "a"}]),
+)
+clauses = good_clauses | st.dictionaries(
     st.sampled_from(["meta4_similar", "meta4_analogy", "bool", "match_all"]),
     st.dictionaries(st.sampled_from([FIELD, "rank", ""]) | texts, similar | analogies, max_size=2)
     | values,
@@ -161,7 +180,22 @@ filters = (
     | st.builds(deep, st.sampled_from([1, 40, 2_000]))
     | values
 )
-queries = st.recursive(
+good_queries = st.recursive(
+    good_clauses,
+    lambda inner: st.one_of(
+        st.builds(
+            lambda key, child, most: {"bool": {key: child, "filter": {"range": {"rank": most}}}},
+            st.sampled_from(["must", "should"]),
+            inner | st.lists(inner, min_size=1, max_size=3),
+            st.sampled_from([{"lt": 500}, {"gte": 100}, {"lt": 0}, {"lt": np.int64(9)}]),
+        ),
+        st.builds(lambda child: {"function_score": {"query": child}}, inner),
+        st.builds(lambda child: {"constant_score": {"filter": child}}, inner),
+        st.builds(lambda child: {"dis_max": {"queries": [child, {"match_all": {}}]}}, inner),
+    ),
+    max_leaves=3,
+)
+queries = good_queries | st.recursive(
     clauses,
     lambda inner: (
         st.builds(
@@ -170,7 +204,13 @@ queries = st.recursive(
             inner | st.lists(inner, max_size=3),
             filters,
         )
-        | st.builds(lambda child: {"function_score": {"query": child}}, inner)
+        | st.builds(
+            lambda name, key, child, beside: {name: {key: child, **beside}},
+            st.sampled_from(["function_score", "constant_score", "dis_max", "boosting", "hybrid"]),
+            st.sampled_from(["query", "filter", "queries", "positive"]),
+            inner | st.lists(inner, max_size=3),
+            st.sampled_from([{}, {"boost": 2}, {"_name": "b"}]) | values.map(lambda v: {"x": v}),
+        )
         | st.builds(lambda child: {"nested": {"path": "x", "query": child}}, inner)
     ),
     max_leaves=3,
@@ -185,24 +225,63 @@ class Given:
 
     def __repr__(self):
         try:
-            return f"Given({json.dumps(self.body)[:3000]})"
-        except (RecursionError, ValueError):
+            return f"Given({json.dumps(self.body, default=str)[:3000]})"
+        except (RecursionError, TypeError, ValueError):
             return "Given(something too deep)"
 
 
-bodies = st.fixed_dictionaries(
-    {"query": queries},
-    optional={"size": scalars, "from": scalars, "sort": values, "aggs": values, "_source": values},
+#: What a body may say, rightly, besides its query.
+SAID = {
+    "size": [0, 3, "4", 2.7],
+    "from": [0, 2, 50],
+    "sort": ["_score", ["rank"], {"rank": "desc"}, [{"rank": {"missing": "_first"}}, "_doc"], []],
+    "search_after": [[1], [0.5, 3], ["x"], []],
+    "aggs": [{"a": {"max": {"field": "rank"}}}, {"a": {"top_hits": {}}}],
+    "_source": [False, ["rank"], {"excludes": ["*"]}],
+    "collapse": [{"field": "rank"}, {"field": "rank", "inner_hits": {"name": "x"}}],
+    "rescore": [{"query": {"rescore_query": {"match_all": {}}}}, []],
+    "min_score": [0.5],
+    "track_total_hits": [True, False, 2],
+    "track_scores": [True],
+    "highlight": [{"fields": {"*": {}}}],
+    "post_filter": [{"term": {"rank": 3}}],
+    "runtime_mappings": [{"x": {"type": "long"}}, {}],
+    "derived": [{"x": {"type": "long", "script": {"source": "emit(1L)"}}}, {}],
+    "explain": [True],
+    "profile": [True],
+    "fields": [["*"], ["rank"]],
+    "stored_fields": ["_none_", []],
+    "docvalue_fields": [["rank"]],
+    "indices_boost": [[{"*": 2.0}]],
+    "terminate_after": [1],
+    "timeout": ["1ms"],
+    "knn": [{"field": FIELD, "query_vector": [1.0] * 100, "k": 2, "num_candidates": 3}],
+    "suggest": [{"s": {"text": "a", "term": {"field": "title"}}}],
+    "slice": [{"id": 0, "max": 2}],
+    "pit": [{"id": "x"}],
+}
+said = st.dictionaries(st.sampled_from(sorted(SAID)), st.none(), max_size=4).flatmap(
+    lambda keys: st.fixed_dictionaries(
+        {key: st.sampled_from(SAID[key]) | st.sampled_from(SAID[key]) | values for key in keys}
+    )
 )
+bodies = st.builds(
+    lambda query, rest, odd: {"query": query, **rest, **odd},
+    queries,
+    said,
+    st.just({}) | st.just({}) | st.dictionaries(texts | scalars, values, max_size=1),
+)
+#: Names of what is searched, where `{}` is the index.
+names = st.sampled_from(["{}"] * 4 + ["{}*", "{},{}", "{},missing", "-{}", "{},-{}", "*{}", "<{}>"])
 
 
 @pytest.mark.server
 @fuzzed
-@given(given_=st.builds(Given, bodies))
-def test_clauses(words, given_):
+@given(given_=st.builds(Given, bodies), name=names | texts)
+def test_clauses(words, given_, name):
     """Answered or refused; and the index is as it was."""
     try:
-        answer = words.meta4.search(index=words.index, body=given_.body)
+        answer = words.meta4.search(index=name.replace("{}", words.index), body=given_.body)
     except Meta4Error as error:
         assert str(error)
     else:
@@ -216,7 +295,7 @@ def test_clauses(words, given_):
 def test_clauses_on_the_command_line(node, words, given_):
     try:
         text = json.dumps(given_.body)
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         return
     done = meta4_here("explain", "-", "--index", words.index, url=node.url, stdin=text)
     assert done.returncode in (0, 1, 2), done.stderr
