@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ..engines.node import node as nodes
+from ..engines.node.folders import default_data
 from .common import downloading, json_option, notes, print_json
 
 _data_option = click.option(
@@ -73,7 +74,8 @@ def status_command(data: Path | None, as_json: bool) -> None:
         if as_json:
             print_json({"running": False})
         else:
-            click.echo("no node runs; start one with: meta4 node start")
+            place = data or default_data()
+            click.echo(f"no node runs on {place}; start one with: meta4 node start")
         raise click.exceptions.Exit(1)
     _show(running, as_json, "runs")
 
