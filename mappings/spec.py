@@ -132,8 +132,8 @@ def entries_in(mapping: dict[str, Any], index: str) -> dict[str, dict[str, Any]]
     raw: Any = mapping.get("_meta", {}).get(ROOT)
     if raw is None:
         raise NotFoundError(
-            f"index {index!r} has no hashed field (its mapping has no _meta.{ROOT}); "
-            f"create one with: meta4 index create NAME --model REF --field FIELD"
+            f"index {index!r} has no hashed field (its mapping has no _meta.{ROOT}); make "
+            f"one of it with: meta4 copy URL/{index} URL/NEW --model REF --field FIELD"
         )
     if isinstance(raw, dict) and isinstance(raw.get("field"), str):
         return {raw["field"]: {name: value for name, value in raw.items() if name != "field"}}
@@ -187,6 +187,6 @@ def parsed(kind: type[S], raw: dict[str, Any], index: str) -> S:
 
 def _foreign(index: str, why: str) -> ConflictError:
     return ConflictError(
-        f"index {index!r}: _meta.{ROOT} is not what this version writes ({why}); use the version "
-        f"of meta4 that made the index"
+        f"index {index!r}: _meta.{ROOT} is not what this version writes ({why}); where another "
+        f"version of meta4 wrote it use that one, else take it out of the mapping"
     )
