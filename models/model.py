@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import EmbeddingError, InputError, MissingExtraError
 from .artifact import Manifest, TrainingData, checksum, fingerprint, read_artifact, write_artifact
 from .codes import pack_bits
-from .embeddings import Embeddings, Progress, as_training_embeddings, no_progress, unit
+from .embeddings import Embeddings, Progress, as_training_embeddings, no_progress, products, unit
 from .graphs.grid import GridWeights
 from .graphs.network import Layer, Router
 from .graphs.runtime import open_session, run_in_batches
@@ -214,8 +214,8 @@ class HashModel:
             (n_buckets,) float32, comparable within one query only.
         """
         if plan == "centroid":
-            negated: NDArray[np.float32] = -(self.centroids @ query)
-            return negated
+            cosines = products(self.centroids, query)
+            return np.negative(cosines, out=cosines)
         if plan == "learned":
             logits = self.router.logits(query / np.linalg.norm(query))
             shifted = logits - logits.max()

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings import products
 from .grid import GridWeights
 
 Activation = Literal["relu", "leaky_relu", "none"]
@@ -71,8 +72,7 @@ class Router:
         for layer in self.hidden:
             flow = np.maximum(layer.weight @ flow + layer.bias, 0.0)
         seen = np.concatenate([direction, flow]) if self.hidden else direction
-        logits: NDArray[np.float32] = self.output.weight @ seen + self.output.bias
-        return logits
+        return products(self.output.weight, seen) + self.output.bias
 
 
 @dataclass(frozen=True)
