@@ -186,13 +186,12 @@ def number_in(body: Mapping[str, Any], name: str, default: N) -> N:
         ClauseError: something else, or less than 0.
     """
     value = body.get(name, default)
-    wrong = ClauseError(f"{name}: expected a number, 0 or more, got {str(value)[:60]!r}")
     try:
         number = type(default)(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise wrong from error
+    except (TypeError, ValueError, OverflowError):
+        number = type(default)(-1)
     if isinstance(value, bool) or number < 0:
-        raise wrong
+        raise ClauseError(f"{name}: expected a number, 0 or more, got {str(value)[:60]!r}")
     return number
 
 

@@ -70,7 +70,7 @@ class Router:
         """
         flow = direction
         for layer in self.hidden:
-            flow = np.maximum(layer.weight @ flow + layer.bias, 0.0)
+            flow = np.maximum(products(layer.weight, flow) + layer.bias, 0.0)
         seen = np.concatenate([direction, flow]) if self.hidden else direction
         return products(self.output.weight, seen) + self.output.bias
 
