@@ -30,6 +30,11 @@ class HashedIndex:
     concrete: frozenset[str]
     fields: Mapping[str, Field]
 
+    @property
+    def is_itself(self) -> bool:
+        """Whether it is one index by its own name, and no alias or pattern that may move."""
+        return self.concrete == {self.name}
+
     def field(self, name: str | None = None) -> Field:
         """The field of a name; the only one, where none is named.
 
@@ -86,7 +91,7 @@ class Catalog:
 
     def _filter(self, known: HashedIndex) -> Steps[Json | None]:
         """What aliases let through now."""
-        if known.concrete == {known.name}:
+        if known.is_itself:
             return None
         aliases = yield from self._calls.aliases(known.name)
         return alias_filter(known.name, known.concrete, aliases)

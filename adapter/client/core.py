@@ -143,7 +143,7 @@ class Core:
                 return _without_our_sort(answer, body)
         rewritten = yield from self._with_documents(known, body, planned)
         answer = yield from self._ask(known, rewritten)
-        if known.concrete != {known.name}:  # moved between the two, it has none of the documents
+        if not known.is_itself:  # moved between the two, it has none of the documents
             yield from self._check_unmoved(known)
         return _without_our_sort(answer, body)
 
@@ -166,10 +166,10 @@ class Core:
             if len(hits) > page and hits[page]["_score"] == hits[page - 1]["_score"]:
                 return None
             del hits[page:]
-            is_index = known.concrete == {known.name}
-            if not _is_short(answer, page, k) or (is_index and not one.may_widen):
+            if not _is_short(answer, page, k):
                 break
-            yield from self._check_unmoved(known)
+            if one.may_widen or not known.is_itself:
+                yield from self._check_unmoved(known)
             if not one.may_widen:
                 break
             (one,) = yield from self._plan(known, [one.site], exact=True)
