@@ -71,7 +71,7 @@ class _Probing:
         buckets = model.buckets(base)
         self._tables = HashTables(buckets)
         filled, counts = np.unique(buckets, return_counts=True)
-        self._directory = Directory(filled, counts, len(base))
+        self._directory = Directory(filled, counts, model.n_buckets, len(base))
 
     def candidates(self, query: Vectors, entries: int) -> NDArray[np.intp]:
         costs = self._model.bucket_costs(query, self._plan)

@@ -56,9 +56,8 @@ class Look:
         return np.array([met_at[own].min() if len(own) else last for own in buckets])
 
 
-def look(model: HashModel, query: NDArray[np.float32], plan: Plan, directory: Directory) -> Look:
-    """Order the filled buckets for a query; (dims,) float32."""
-    costs = model.bucket_costs(query, plan)
+def look(costs: NDArray[np.float32], plan: Plan, directory: Directory) -> Look:
+    """Order the filled buckets by what `HashModel.bucket_costs` gives for a query."""
     if plan == "learned":
         costs = bucket_prices(costs, directory)
     order = np.argsort(costs[directory.buckets], kind="stable")
@@ -88,11 +87,11 @@ def documents_looked_into(
     """
     ids = model.buckets(base)
     filled, counts = np.unique(ids, return_counts=True)
-    directory = Directory(filled, counts, len(base))
+    directory = Directory(filled, counts, model.n_buckets, len(base))
     order = np.argsort(ids.ravel(), kind="stable")
     documents = np.split(order // ids.shape[1], np.cumsum(np.bincount(ids.ravel()))[:-1])
     truth = nearest_neighbours(base, queries, k)
-    looks = [look(model, query, plan, directory) for query in queries]
+    looks = [look(model.bucket_costs(query, plan), plan, directory) for query in queries]
     needed = np.stack(
         [own.needed(list(ids[row]), model.n_buckets) for own, row in zip(looks, truth, strict=True)]
     )

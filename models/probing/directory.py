@@ -16,7 +16,9 @@ class Directory:
 
     Attributes:
         buckets: (m,) int64 ids, ascending.
-        counts: (m,) int64, documents in each; a document counts in each of its buckets.
+        counts: (m,) int64, documents in each; a document counts in each of its buckets that are
+            looked into.
+        n_buckets: possible buckets, m or more.
         n_documents: documents that have a vector (and match the filter).
         n_strays: those among them that the current model did not hash. They are in no
             bucket that can be trusted, so every request looks into all of them.
@@ -24,6 +26,7 @@ class Directory:
 
     buckets: NDArray[np.int64]
     counts: NDArray[np.int64]
+    n_buckets: int
     n_documents: int
     n_strays: int = 0
 
@@ -31,6 +34,18 @@ class Directory:
     def n_postings(self) -> int:
         """Sum of the counts."""
         return int(self.counts.sum())
+
+    @cached_property
+    def by_id(self) -> NDArray[np.int64]:
+        """(n_buckets,) int64, the counts of all possible buckets."""
+        counts = np.zeros(self.n_buckets, dtype=np.int64)
+        counts[self.buckets] = self.counts
+        return counts
+
+    @property
+    def overlap(self) -> float:
+        """Buckets that a hashed document counts in, on average, and 1 at least."""
+        return max(1.0, self.n_postings / max(1, self.n_documents - self.n_strays))
 
 
 def term_width(n_buckets: int) -> int:

@@ -12,7 +12,7 @@ from meta4.models.probing.ranking import check_plan, rank_buckets
 
 def directory_of(model, vectors):
     buckets, counts = np.unique(model.buckets(vectors), return_counts=True)
-    return Directory(buckets, counts, len(vectors))
+    return Directory(buckets, counts, model.n_buckets, len(vectors))
 
 
 @pytest.mark.parametrize("plan", ["bitwise", "margin"])
@@ -93,7 +93,7 @@ def test_buckets_that_a_filter_empties_are_not_probed(models, vectors):
 
 
 def test_an_empty_directory_gives_no_probes(models, vectors):
-    empty = Directory(np.empty(0, np.int64), np.empty(0, np.int64), 0)
+    empty = Directory(np.empty(0, np.int64), np.empty(0, np.int64), 64, 0)
     ranking = ranking_of(models["cells"], vectors[0], "centroid", empty)
     assert ranking.prefix(ranking.reaching(1, 10, whole_levels=True)).buckets.tolist() == []
 
