@@ -109,7 +109,9 @@ class DocumentHasher:
         model, terms = str(self._spec.model), self._model.terms
         rows = zip(documents, buckets.tolist(), parts, norms, strict=True)
         for document, ids, code, norm in rows:
-            hashes = {"bucket": [terms[i] for i in ids], "model": model, "norm": norm, **code}
+            own = [terms[i] for i in ids]
+            hashes = {"bucket": own, "model": model, "norm": norm, **code}
+            hashes |= self._spec.home_of(own)
             if self._keep_norms and abs(norm - 1.0) < _UNIT:
                 before = value_at(document.source, self._spec.fields.root)
                 length = before.get("norm") if isinstance(before, dict) else None

@@ -219,7 +219,9 @@ if (square == 0.0) {
 }
 double len = Math.sqrt(square);
 Map hashes = new HashMap();
-hashes.put('bucket', params.cells ? cellBuckets(x, len, params) : bitBuckets(x, len, params));
+List buckets = params.cells ? cellBuckets(x, len, params) : bitBuckets(x, len, params);
+hashes.put('bucket', buckets);
+if ((boolean) params.has_home) { hashes.put('home', buckets.get(0)); }
 hashes.put('model', params.model);
 List words = new ArrayList();
 long word = 0L;
@@ -279,6 +281,7 @@ def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
         "root": spec.fields.root,
         "what": spec.field,
         "model": str(spec.model),
+        "has_home": spec.has_home,
         "dims": dims,
         "padded": padded,
         "n_bits": spec.n_bits,

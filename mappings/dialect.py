@@ -87,13 +87,13 @@ class Dialect(ABC):
     def index_body(
         self, spec: IndexSpec, *, shards: int, replicas: int, pipeline: str | None
     ) -> Body:
-        """Settings and mapping of `PUT /index`; the index is sorted by its first bucket."""
+        """Settings and mapping of `PUT /index`; the index is sorted by its home bucket."""
         fields = spec.fields
         settings: Body = {
             "number_of_shards": shards,
             "number_of_replicas": replicas,
             **self.settings(),
-            "sort.field": [fields.bucket],
+            "sort.field": [spec.sorted_by],
             "sort.order": ["asc"],
         }
         if pipeline is not None:
@@ -103,6 +103,7 @@ class Dialect(ABC):
             "dynamic": False,
             "properties": {
                 "bucket": {"type": "keyword"},
+                **({"home": {"type": "keyword"}} if spec.has_home else {}),
                 "model": {"type": "keyword"},
                 "norm": {"type": "float", "index": False},
                 **spec.code_storage.mapping(spec.n_bits),

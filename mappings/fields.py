@@ -2,11 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import InputError
 
 #: The object that holds everything of ours, in documents and in the mapping's `_meta`.
 ROOT = "meta4"
+#: By which of its keywords a document is looked for: any of its buckets, or the first alone.
+Keyword = Literal["bucket", "home"]
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}(\.[A-Za-z_][A-Za-z0-9_-]{0,127}){0,7}")
 
 
@@ -36,6 +39,15 @@ class HashedField:
     def bucket(self) -> str:
         """Keyword with the document's buckets."""
         return f"{self.root}.bucket"
+
+    @property
+    def home(self) -> str:
+        """Keyword with the first of the document's buckets, its nearest."""
+        return f"{self.root}.home"
+
+    def keyword(self, keyword: Keyword) -> str:
+        """The field of a keyword."""
+        return self.home if keyword == "home" else self.bucket
 
     @property
     def shingle(self) -> str:

@@ -1,7 +1,7 @@
 """What a hashed index is, as its mapping's `_meta.meta4` keeps it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -11,7 +11,7 @@ from ..models.faults import first_fault
 from ..models.probing.calibration import Calibration
 from ..models.probing.ranking import Plan
 from .code_storage import STORAGES, CodeKind, CodeStorage
-from .fields import ROOT, HashedField
+from .fields import ROOT, HashedField, Keyword
 
 Strategy = Literal["native", "script", "hamming"]
 STRATEGIES: tuple[Strategy, ...] = ("native", "script", "hamming")
@@ -100,6 +100,8 @@ class IndexSpec(FieldSpec):
     hashing: Hashing = "client"
     #: What codes are stored as, by the engine's dialect.
     codes: CodeKind = "longs"
+    #: Whether documents keep the first of their buckets in a field of its own.
+    has_home: bool = False
     #: First-phase window of strategy `hamming`, as a multiple of k; measured by `index tune`.
     window: int = Field(default=20, ge=1)
     calibration: Calibration | None = None
@@ -110,6 +112,48 @@ class IndexSpec(FieldSpec):
     def code_storage(self) -> CodeStorage:
         """How documents keep their codes."""
         return STORAGES[self.codes]
+
+    @property
+    def sorted_by(self) -> str:
+        """The field by which the index is sorted: what is looked into together lies together.
+
+        By all of a document's buckets the engine sorts by the smallest, so that half of what is
+        looked into lies anywhere.
+        """
+        return self.fields.home if self.has_home else self.fields.bucket
+
+    @property
+    def hashed(self) -> dict[str, Any]:
+        """The query for documents that have all that the index's model writes."""
+        mark = {"term": {self.fields.model: str(self.model)}}
+        if not self.has_home:
+            return mark
+        return {"bool": {"filter": [mark, {"exists": {"field": self.fields.home}}]}}
+
+    def home_of(self, terms: Sequence[str]) -> dict[str, str]:
+        """What a document in these buckets, the nearest first, keeps of its home."""
+        return {"home": terms[0]} if self.has_home else {}
+
+    @property
+    def all_keywords(self) -> tuple[Keyword, ...]:
+        """By which keywords documents can be counted."""
+        return ("bucket", "home") if self.has_home else ("bucket",)
+
+    def calibration_of(self, keyword: Keyword) -> Calibration | None:
+        """What looking for documents by a keyword takes; None where that is not known."""
+        if keyword == "bucket" or self.calibration is None:
+            return self.calibration
+        return self.calibration.home
+
+    def keywords(self, *, filtered: bool) -> tuple[Keyword, ...]:
+        """By which keywords a request may look for documents.
+
+        Under a filter by the first bucket alone, where that is known: how many documents lie in
+        each is counted anew for each filter, at half the cost.
+        """
+        if self.calibration_of("home") is None or not self.has_home:
+            return ("bucket",)
+        return ("home",) if filtered else ("bucket", "home")
 
 
 S = TypeVar("S", bound=FieldSpec)

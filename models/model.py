@@ -155,6 +155,11 @@ class HashModel:
         """Whether it is defined on the integer grid, where a server can hash as well."""
         return self.manifest.spec.is_linear
 
+    @property
+    def has_home(self) -> bool:
+        """Whether documents lie in several buckets, so that the first is one among others."""
+        return self.manifest.buckets_per_document > 1
+
     def hash(self, embeddings: Embeddings) -> Hashes:
         """Codes and buckets of many embeddings, in batches.
 

@@ -233,7 +233,7 @@ class Field(ABC):
 
     @abstractmethod
     def same_but_measured(self, other: FieldSpec) -> bool:
-        """Whether a spec differs in nothing but what was measured."""
+        """Whether a spec differs in nothing but what was measured, or is of an index's time."""
 
     @abstractmethod
     def together(self, others: "Sequence[Field]") -> Self | None:

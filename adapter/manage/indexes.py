@@ -92,8 +92,7 @@ def make_index(
     check_index(index)
     engine.check_usable(scripts=field.needs_scripts(field.options()))
     if engine.index_exists(index):
-        _check_same(engine, index, field)
-        return field.spec
+        return _same(engine, index, field)
     pipeline = field.pipeline(engine)
     name = None if pipeline is None else pipeline_name(index)
     if name is not None:
@@ -209,7 +208,8 @@ def show_index(engine: Engine, index: str, field: str | None = None) -> Json:
     return {"index": index, **read_field(engine, index, field).show(engine, index)}
 
 
-def _check_same(engine: Engine, index: str, field: Field) -> None:
+def _same(engine: Engine, index: str, field: Field) -> FieldSpec:
+    """The spec of the index that is there, which is what was asked for."""
     try:
         fields = read_index(engine, index).fields
     except NotFoundError as error:
@@ -219,7 +219,7 @@ def _check_same(engine: Engine, index: str, field: Field) -> None:
     spec = field.spec
     found = fields.get(spec.field) or next(iter(fields.values()))
     if field.same_but_measured(found.spec):
-        return
+        return found.spec
     asked = field.summary()
     differing = ", ".join(
         f"{key} {value!r} (asked for {asked.get(key)!r})"

@@ -1,11 +1,13 @@
 """From a clause's query vector to the buckets that it looks into."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...mappings.fields import Keyword
 from ...mappings.spec import IndexSpec
 from ...models.model import HashModel
 from ...models.probing.calibration import Calibration
@@ -17,12 +19,41 @@ from ...models.probing.ranking import Probes, Ranking, bucket_prices, rank_bucke
 #: same on Elasticsearch, where a document and a bucket both cost twice as much. Saving fewer than
 #: these is no saving.
 CHOICE_WORTH, FILTER_WORTH, BUCKET_WORTH = 2_000, 2_000, 12
+#: The same of an entry of a bucket, by the keyword that documents are looked for by, and of the
+#: keyword itself. The index is sorted by the first of a document's buckets: those that are found by
+#: another one lie anywhere. An entry is less than a document where a document has several.
+_ENTRY_WORTH: dict[Keyword, float] = {"home": 1.0, "bucket": 0.9}
+_KEYWORD_WORTH: dict[Keyword, int] = {"home": 0, "bucket": 2_300}
 #: Turns in which a filter's local selectivity and the prefix settle; each lengthens the prefix.
 _TURNS = 6
 #: Buckets ordered at first.
 _MOSTLY_ENOUGH = 512
 _NARROW = "the filter keeps {:,} documents: scoring them all costs less than choosing among them"
 _ALGORITHM_1 = "Algorithm 1: own bucket, then one more flipped bit until k are found"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One keyword by which documents can be looked for.
+
+    Attributes:
+        keyword: which.
+        calibration: how much to look into by it; None where that was not measured.
+        directory: all documents by it.
+        filtered: those that match the request's filter; `directory` if it has none.
+    """
+
+    keyword: Keyword
+    calibration: Calibration | None
+    directory: Directory
+    filtered: Directory
+
+    def cost(self, recall: float, depth: float) -> float:
+        """What a request is expected to cost, in documents scored, but for what all ways cost."""
+        share = 1.0 if self.calibration is None else self.calibration.share(recall, depth)
+        entries = self.filtered.n_postings * _ENTRY_WORTH[self.keyword]
+        buckets = len(self.filtered.buckets) * BUCKET_WORTH
+        return share * (entries + buckets) + _KEYWORD_WORTH[self.keyword]
 
 
 @dataclass(frozen=True)
@@ -36,6 +67,7 @@ class RequestPlan:
         n_documents: documents with a vector that the filter keeps.
         promised_recall: 1 for exact search, None where nothing was calibrated.
         reason: why this many, in words.
+        keyword: by which documents are looked for.
     """
 
     probes: Probes | None
@@ -44,6 +76,7 @@ class RequestPlan:
     n_documents: int
     promised_recall: float | None
     reason: str
+    keyword: Keyword = "bucket"
 
 
 def plan_request(
@@ -52,8 +85,7 @@ def plan_request(
     recall: float,
     spec: IndexSpec,
     model: HashModel,
-    directory: Directory,
-    filtered: Directory,
+    ways: Sequence[Way],
 ) -> RequestPlan:
     """Choose the buckets for one query vector.
 
@@ -61,12 +93,12 @@ def plan_request(
         query: (dims,) float32.
         k: results wanted, with what is left out that may be as near.
         recall: recall wanted, in (0, 1].
-        spec: of the index; its calibration says how much to look into.
+        spec: of the index.
         model: the index's.
-        directory: all documents.
-        filtered: the documents that match the request's filter; `directory` if it has none.
+        ways: by which documents can be looked for; one at least.
     """
-    calibration = spec.calibration
+    directory, filtered = ways[0].directory, ways[0].filtered
+    calibration = ways[0].calibration
     # Of the documents that it was measured with some may be hidden here, or gone.
     n_measured = 0 if calibration is None else calibration.n_documents
     n_all = max(directory.n_documents, n_measured)
@@ -83,10 +115,12 @@ def plan_request(
         return exact("the filter keeps no hashed document")
     if not calibrated and spec.plan != "bitwise":
         return exact("not calibrated, so nothing less can be promised; run: meta4 index tune")
-    # Each document lies in so many buckets on average: so many postings are sure to hold k.
-    overlap = max(1.0, filtered.n_postings / max(1, filtered.n_documents - filtered.n_strays))
     if calibrated and filtered.n_documents - k < CHOICE_WORTH + FILTER_WORTH:
         return exact(_NARROW.format(filtered.n_documents))
+    way = min(ways, key=lambda way: way.cost(recall, depth))
+    directory, filtered, calibration = way.directory, way.filtered, way.calibration
+    # Each document lies in so many buckets on average: so many postings are sure to hold k.
+    overlap = filtered.overlap
     costs = model.bucket_costs(query, spec.plan)
     if spec.plan == "learned":
         costs = bucket_prices(costs, directory)
@@ -112,7 +146,8 @@ def plan_request(
         return exact(_NARROW.format(filtered.n_documents))
     share = ranking.cumulated_all[n - 1] / max(1, directory.n_postings)
     reason = f"calibrated: {share:.2%} of the buckets' entries for recall {recall:g}"
-    return RequestPlan(probes, depth, selectivity, filtered.n_documents, recall, reason)
+    n = filtered.n_documents
+    return RequestPlan(probes, depth, selectivity, n, recall, reason, way.keyword)
 
 
 def _calibrated_prefix(

@@ -43,6 +43,8 @@ class Calibration(BaseModel):
     #: Whether the index's own documents were the queries, or some that were given.
     queries: QuerySource = "documents"
     n_documents: int = Field(ge=1)
+    #: The same where documents are looked for by the first of their buckets alone.
+    home: "Calibration | None" = None
     _remembered: Callable[[float, float, bool], float] = PrivateAttr()
 
     def model_post_init(self, _context: Any) -> None:
@@ -127,6 +129,7 @@ def more_careful(several: Sequence[Calibration | None]) -> Calibration | None:
     is_priced = [one.prices is not None for one in known]
     if len({one.plan for one in known}) > 1 or len(set(is_priced)) > 1:
         return None
+    homes = [one.home for one in known]
     depths = tuple(sorted({depth for one in known for depth in one.depths}))
     # A recall above the highest target means all, so those are asked for that all were measured at.
     targets = set.intersection(*(set(one.shares) for one in known))
@@ -145,6 +148,7 @@ def more_careful(several: Sequence[Calibration | None]) -> Calibration | None:
         n_queries=sum(one.n_queries for one in known),
         queries=first.queries,
         n_documents=sum(one.n_documents for one in known),
+        home=more_careful(homes),
     )
 
 

@@ -41,7 +41,7 @@ def test_mapping_settings_and_meta(engine, make_index, index_name, models):
     else:
         assert (hashes["bits_72"]["element_type"], hashes["bits_72"]["dims"]) == ("bit", 72)
     settings = engine.request("GET", f"/{index_name}/_settings")[index_name]["settings"]["index"]
-    assert settings["sort"]["field"] == [f"meta4.{FIELD}.bucket"]
+    assert settings["sort"]["field"] == [f"meta4.{FIELD}.home"]
     if isinstance(engine, OpenSearchEngine):
         assert settings["knn.advanced"]["approximate_threshold"] == "-1"
     else:

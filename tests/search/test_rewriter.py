@@ -27,6 +27,7 @@ SPEC = IndexSpec(
     n_bits=8,
     n_buckets=20,
     model=ModelRef(name="m", version=1, sha256="0" * 64),
+    has_home=True,
 )
 RED = {"term": {"colour": "red"}}
 OLD = {"range": {"rank": {"gte": 9}}}
@@ -38,10 +39,13 @@ FOUND = [
     {"_index": "golden-bodies", "_id": "three", "_routing": "by"},
 ]
 SOME = RequestPlan(Probes(np.array([3, 18]), 9), 3.0, 1.0, 1000, 0.95, "")
+HOME = replace(SOME, keyword="home")
 ALL = RequestPlan(None, 3.0, 1.0, 1000, 1.0, "")
 
 CASES = {
     "similar-native": ({"query": SIMILAR}, "native", SOME, 0),
+    "similar-home": ({"query": SIMILAR}, "native", HOME, 0),
+    "similar-home-strays": ({"query": SIMILAR}, "native", HOME, 2),
     "similar-exact": ({"query": SIMILAR}, "native", ALL, 0),
     "similar-script": ({"query": SIMILAR, "from": 1, "size": 9}, "script", SOME, 0),
     "similar-hamming": ({"query": SIMILAR, "_source": False}, "hamming", SOME, 0),
@@ -142,7 +146,7 @@ def golden_index(engine):
     engine.create_index(name, body)
     documents = {"one": [1, 0, 0, 0], "two": [1, 1, 0, 0], "three": [0, 1, 1, 0], "self": VECTOR}
     for rank, (identity, vector) in enumerate(documents.items()):
-        hashes = {"bucket": ["03", "12"], "model": "m@1", "norm": 1.0, **code}
+        hashes = {"bucket": ["03", "12"], "home": "03", "model": "m@1", "norm": 1.0, **code}
         colour = ["red", "blue"][rank % 2]
         source = {FIELD: vector, "colour": colour, "rank": rank, "meta4": {FIELD: hashes}}
         engine.request("PUT", f"/{name}/_doc/{identity}", body=source)

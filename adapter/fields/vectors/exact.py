@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import EmbeddingError, InputError
+from ....mappings.fields import Keyword
 from ....mappings.spec import IndexSpec
 from ....models.embeddings import as_embedding, embedding_fault
 from ...engines.engine import Engine
@@ -32,11 +33,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """A query's nearest documents, nearest first: ids, scores and each one's buckets."""
+    """A query's nearest documents, nearest first: ids, scores and each one's keywords."""
 
     ids: list[str]
     scores: NDArray[np.float64]
-    buckets: list[list[str]]
+    terms: dict[Keyword, list[list[str]]]
 
 
 def draw_queries(
@@ -89,13 +90,14 @@ def exact_neighbours(
     within: dict[str, Any] | None = None,
 ) -> Iterator[Neighbours]:
     """The `depth` nearest of each query but itself, found by scoring every document."""
+    paths = {keyword: spec.fields.keyword(keyword) for keyword in spec.all_keywords}
     for start in range(0, len(queries), _AT_ONCE):
         group = queries[start : start + _AT_ONCE]
         bodies = [
             {
                 "size": depth + 1,
                 "_source": False,
-                "docvalue_fields": [spec.fields.bucket],
+                "docvalue_fields": list(paths.values()),
                 "query": engine.dialect.knn(spec, one.vector.tolist(), depth + 1, within),
             }
             for one in group
@@ -109,6 +111,9 @@ def exact_neighbours(
             yield Neighbours(
                 [hit["_id"] for hit in hits],
                 np.asarray([hit["_score"] for hit in hits]),
-                [hit.get("fields", {}).get(spec.fields.bucket, []) for hit in hits],
+                {
+                    keyword: [hit.get("fields", {}).get(path, []) for hit in hits]
+                    for keyword, path in paths.items()
+                },
             )
         progress(len(group))

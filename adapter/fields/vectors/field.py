@@ -12,18 +12,17 @@ from ....mappings.spec import FieldSpec, Hashing, IndexSpec, ModelRef
 from ....models.embeddings import embedding_fault
 from ....models.model import HashModel
 from ....models.probing.calibration import more_careful
-from ....models.probing.directory import Directory
 from ....models.probing.ranking import check_plan, default_plan
 from ...engines.calls import Json, Steps, Work, to_json
 from ...engines.engine import Engine
 from ...model_store import ModelStore, resolve_reference
 from ...search.clauses import Site
-from ...search.plan import plan_request
+from ...search.plan import Way, plan_request
 from ...search.rewriter import Body, PlannedClause, ids_in, n_left_out
 from ..field import Field, Finding, Options
 from ..scope import Scope, named_values
 from ..shelf import Key, Shelf
-from .directory import read_directory
+from .directory import Directories, read_directories
 from .findings import bucket_finding, drift_finding
 from .operands import vectors_of
 from .promise import VectorPromise
@@ -33,6 +32,8 @@ from .succession import VectorSuccession
 
 #: What a spec has from measuring, and not from whoever made the index.
 _MEASURED = frozenset({"calibration", "window"})
+#: What a spec has from the version that made the index, and not from whoever asked for it.
+_OF_ITS_TIME = frozenset({"codes", "has_home"})
 #: What a spec has from how documents are written: indexes that differ are searched together.
 _NOT_SEARCHED = frozenset({"former_models", "hashing"})
 
@@ -72,10 +73,12 @@ class VectorField(Field):
 
         return (yield from self.shelf.take(_key(wanted), read, forever=True))
 
-    def directory(
+    def directories(
         self, index: str, within: Body | None = None, defined: Mapping[str, Any] | None = None
-    ) -> Steps[Directory]:
+    ) -> Steps[Directories]:
         """Buckets and their counts, of all documents or of those that match a filter.
+
+        Of all by each keyword that there is, of others by those that a request may use.
 
         Args:
             index: where.
@@ -83,8 +86,10 @@ class VectorField(Field):
             defined: see `Site`.
         """
         both = within and to_json([within, defined or {}])
-        read = partial(read_directory, self.calls, index, self.spec, within, defined)
-        key = ("directory", index, (self.spec.field, both))
+        spec = self.spec
+        keywords = spec.all_keywords if within is None else spec.keywords(filtered=True)
+        read = partial(read_directories, self.calls, index, spec, keywords, within, defined)
+        key = ("directory", index, (spec.field, both))
         return (yield from self.shelf.take(key, read))
 
     # A request.
@@ -92,7 +97,7 @@ class VectorField(Field):
     def get_ready(self, index: str) -> Steps[None]:
         """See `Field`."""
         yield from self.model()
-        yield from self.directory(index)
+        yield from self.directories(index)
 
     def plan(
         self, scope: Scope, sites: Sequence[Site], *, exact: bool
@@ -100,19 +105,19 @@ class VectorField(Field):
         """See `Field`."""
         index = scope.name
         model = yield from self.model()
-        directory = yield from self.directory(index)
+        of_all = yield from self.directories(index)
         named = yield from named_values(self.calls, scope, self.spec.field, sites)
         planned = []
         for site in sites:
             rows = vectors_of(site, named, self.spec, index)
-            filtered = yield from self._filtered(index, site, directory)
+            ways = yield from self._ways(index, site, of_all)
             clause = site.clause
             recall = 1.0 if exact else clause.recall
             query = query_vector(site, rows)
             # Twice: at the edge of what is reached more is missed than is promised on average.
             reach = clause.k + 2 * n_left_out(site)
-            plan = plan_request(query, reach, recall, self.spec, model, directory, filtered)
-            strays, dialect = directory.n_strays, self.calls.dialect
+            plan = plan_request(query, reach, recall, self.spec, model, ways)
+            strays, dialect = of_all["bucket"].n_strays, self.calls.dialect
             planned.append(
                 PlannedVectors(
                     site, rows, plan, strays, self.spec, model, dialect, hides=scope.hides
@@ -120,16 +125,21 @@ class VectorField(Field):
             )
         return planned
 
-    def _filtered(self, index: str, site: Site, directory: Directory) -> Steps[Directory]:
+    def _ways(self, index: str, site: Site, of_all: Directories) -> Steps[list[Way]]:
         exclusions = [query for query in site.exclusions if not ids_in(query)]
-        if not (site.filters or exclusions):
-            return directory
-        condition = {"filter": list(site.filters), "must_not": exclusions}
-        return (yield from self.directory(index, {"bool": condition}, site.defined))
+        is_filtered = bool(site.filters or exclusions)
+        kept = of_all
+        if is_filtered:
+            condition = {"filter": list(site.filters), "must_not": exclusions}
+            kept = yield from self.directories(index, {"bool": condition}, site.defined)
+        return [
+            Way(keyword, self.spec.calibration_of(keyword), of_all[keyword], kept[keyword])
+            for keyword in self.spec.keywords(filtered=is_filtered)
+        ]
 
     def about(self, index: str) -> Steps[Json]:
         """See `Field`."""
-        directory = yield from self.directory(index)
+        directory = (yield from self.directories(index))["bucket"]
         return {
             "model": self.mark,
             "strategy": self.spec.strategy,
@@ -141,7 +151,7 @@ class VectorField(Field):
     def explain(self, index: str, one: PlannedClause) -> Steps[Json]:
         """See `Field`."""
         assert isinstance(one, PlannedVectors)
-        plan, directory = one.plan, (yield from self.directory(index))
+        plan, directory = one.plan, (yield from self.directories(index))["bucket"]
         looked_into = yield from self.count_searched(index, one)
         probed = [] if plan.probes is None else plan.probes.buckets.tolist()
         return {
@@ -152,6 +162,7 @@ class VectorField(Field):
             "reason": plan.reason,
             "filter_selectivity": plan.selectivity,
             "depth": plan.depth,
+            "looked_for_by": plan.keyword,
             "n_probes": len(probed),
             "buckets": [one.model.terms[bucket] for bucket in probed],
             "docs_looked_into": looked_into,
@@ -212,6 +223,7 @@ class VectorField(Field):
             plan=options.plan or default_plan(model.bucket_kind),
             hashing=options.hashing or "server",
             codes=engine.dialect.codes,
+            has_home=model.has_home,
         )
         return cls.of(engine, spec, model)
 
@@ -246,7 +258,8 @@ class VectorField(Field):
 
     def same_but_measured(self, other: FieldSpec) -> bool:
         """See `Field`."""
-        ours, theirs = (spec.model_dump(exclude=set(_MEASURED)) for spec in (self.spec, other))
+        left_out = set(_MEASURED | _OF_ITS_TIME)
+        ours, theirs = (spec.model_dump(exclude=left_out) for spec in (self.spec, other))
         return bool(ours == theirs)
 
     def together(self, others: Sequence[Field]) -> Self | None:
@@ -288,7 +301,7 @@ class VectorField(Field):
 
     def show(self, engine: Engine, index: str) -> Json:
         """See `Field`."""
-        directory = engine.run(self.directory(index))
+        directory = engine.run(self.directories(index))["bucket"]
         total = engine.count(index)
         store = engine.request("GET", f"/{index}/_stats/store,segments")["_all"]["primaries"]
         counts, calibration = directory.counts, self.spec.calibration
@@ -316,7 +329,8 @@ class VectorField(Field):
 
     def findings(self, engine: Engine, index: str) -> list[Finding]:
         """See `Field`."""
-        directory, model = engine.run(self.directory(index)), engine.run(self.model())
+        directory = engine.run(self.directories(index))["bucket"]
+        model = engine.run(self.model())
         return [
             bucket_finding(index, self.spec, directory),
             drift_finding(engine, index, self.spec, model),

@@ -106,7 +106,7 @@ def _newest(engine: Engine, index: str, spec: IndexSpec) -> NDArray[np.int64]:
     path = spec.fields.bucket
     body = {
         "size": _NEWEST,
-        "query": {"bool": {"filter": [{"term": {spec.fields.model: str(spec.model)}}]}},
+        "query": {"bool": {"filter": [spec.hashed]}},
         "sort": [{"_seq_no": "desc"}],
         "_source": [path],
         "track_total_hits": False,

@@ -123,5 +123,7 @@ class KeptHashes(DocumentHasher):
                 del hashes[name]
             hashes["model"] = str(now.model)  # the same model under the target store's version
             hashes |= now.code_storage.parts(code[None], now.n_bits)[0]
+            hashes.pop("home", None)
+            hashes |= now.home_of(hashes["bucket"])
             kept[i] = True
         return kept

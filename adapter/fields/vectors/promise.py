@@ -68,11 +68,8 @@ class VectorPromise(Promise):
             title=f"share of the buckets' entries to look into, {calibration.plan} order, "
             f"measured with {calibration.n_queries:,} {_QUERIES[calibration.queries]} in "
             f"{calibration.n_documents:,} documents",
-            headers=["recall", *[f"k = {depth}" for depth in calibration.depths]],
-            rows=[  # in their order: an engine mixes them
-                [target, *[f"{share:.2%}" for share in shares]]
-                for target, shares in sorted(calibration.shares.items())
-            ],
+            headers=["recall", "looked for by", *[f"k = {depth}" for depth in calibration.depths]],
+            rows=_rows("any bucket", calibration) + _rows("first bucket", calibration.home),
         )
 
     def read_queries(self, path: Path) -> NDArray[Any]:
@@ -107,6 +104,15 @@ class VectorPromise(Promise):
     def remedy(self, index: str) -> str:
         """See `Promise`."""
         return f"meta4 index tune {index}"
+
+
+def _rows(looked_for_by: str, calibration: Calibration | None) -> list[list[str]]:
+    if calibration is None:
+        return []
+    return [  # in their order: an engine mixes them
+        [target, looked_for_by, *[f"{share:.2%}" for share in shares]]
+        for target, shares in sorted(calibration.shares.items())
+    ]
 
 
 class VectorJudge(Judge):

@@ -71,11 +71,10 @@ class PlannedVectors(PlannedClause):
         filters: list[Body] = []
         if self.plan.probes is not None:
             terms = [self.model.terms[bucket] for bucket in self.plan.probes.buckets.tolist()]
-            buckets: Body = {"terms": {spec.fields.bucket: terms}}
+            buckets: Body = {"terms": {spec.fields.keyword(self.plan.keyword): terms}}
             strays: list[Body] = []
             if self.n_strays:
-                ours = {"term": {spec.fields.model: str(spec.model)}}
-                strays = [{"bool": {"filter": [vector], "must_not": [ours]}}]
+                strays = [{"bool": {"filter": [vector], "must_not": [spec.hashed]}}]
             elif spec.former_models:  # written since they were counted
                 strays = [{"terms": {spec.fields.model: list(spec.former_models)}}]
             if strays:

@@ -57,6 +57,7 @@ class VectorSuccession(Succession):
             "n_buckets": model.n_buckets,
             "plan": plan,
             "codes": engine.dialect.codes,
+            "has_home": model.has_home,
             "calibration": None,
             "former_models": (str(before.model),),
         }
@@ -78,7 +79,8 @@ class VectorSuccession(Succession):
     def copied_to(self, source: Engine, target: Engine, options: Json) -> "VectorField":
         """See `Succession`: `strategy`, `plan` and `hashing`."""
         model = source.run(self._field.model())
-        made = self._spec.model_copy(update={**options, "codes": target.dialect.codes})
+        written = {"codes": target.dialect.codes, "has_home": model.has_home}
+        made = self._spec.model_copy(update={**options, **written})
         self._field.of(target, made, model)  # refused before anything is stored
         ref = ModelStore(target).push(self._spec.model.name, model)
         return self._field.of(target, made.model_copy(update={"model": ref}), model)

@@ -1,6 +1,6 @@
 """Measuring recall on the index's own documents, and storing the table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,14 @@ from ....errors import InputError
 from ....mappings.spec import IndexSpec
 from ....models.choice.judgement import Look, look
 from ....models.model import HashModel
-from ....models.probing.calibration import TARGETS, Calibration, calibrate
+from ....models.probing.calibration import TARGETS, Calibration, QuerySource, calibrate
 from ....models.probing.directory import Directory, bucket_ids
 from ...engines.engine import Engine
 from ...search.clauses import SimilarClause, Site
 from ...search.plan import RequestPlan
 from ..meta import write_spec
 from ..recall import recall_by_score
-from .directory import read_directory
+from .directory import read_directories
 from .exact import Query, draw_queries, exact_neighbours
 from .request import SMALLEST_K, PlannedVectors
 
@@ -66,42 +66,64 @@ def tune_vectors(
         InputError: no queries, or no hashed document that one of them could find.
         EmbeddingError: a given vector that cannot be searched for.
     """
-    directory = engine.run(read_directory(engine.calls, index, spec, None))
+    directories = engine.run(read_directories(engine.calls, index, spec, spec.all_keywords))
+    directory = directories["bucket"]
     # Strays are in every answer wherever one looks, so that they say nothing of the order.
-    hashed = {"term": {spec.fields.model: str(spec.model)}} if directory.n_strays else None
+    hashed = spec.hashed if directory.n_strays else None
     # A document that is the query is no answer to it.
     farthest = directory.n_documents - directory.n_strays - (given is None)
     if farthest < 1 or not directory.n_postings:
         raise _too_few(index, directory, given is None)
     queries = draw_queries(engine, index, spec, n_queries, seed, given, hashed)
-    rows: list[NDArray[np.float64]] = []
-    looks: list[Look] = []
+    orders = {keyword: _Orders(spec, by) for keyword, by in directories.items()}
     for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):
         depth = min(reach, farthest)
         truth = exact_neighbours(engine, index, spec, group, depth, progress, hashed)
         for query, neighbours in zip(group, truth, strict=True):
-            own = look(model, query.vector, spec.plan, directory)
-            if len(rows) % _KEPT_STEP == 0:
-                looks.append(own)
-            met = [bucket_ids(terms, model.n_buckets) for terms in neighbours.buckets[:depth]]
-            rows.append(own.needed(met, model.n_buckets))
-
-    def share_at(limit: float) -> float:
-        return float(np.mean([own.share_at(limit) for own in looks]))
-
-    calibration = calibrate(
-        rows,
-        spec.plan,
-        n_documents=directory.n_documents,
-        queries="documents" if given is None else "given",
-        share_at=share_at if spec.plan == "learned" else None,
-    )
+            costs = model.bucket_costs(query.vector, spec.plan)
+            for keyword, order in orders.items():
+                order.add(costs, neighbours.terms[keyword][:depth])
+    source: QuerySource = "documents" if given is None else "given"
+    by = {keyword: order.calibration(source) for keyword, order in orders.items()}
+    calibration = by["bucket"].model_copy(update={"home": by.get("home")})
     spec = spec.model_copy(update={"calibration": calibration})
     write_spec(engine, index, spec)
     if spec.strategy == "hamming":
         window = _measure_window(engine, index, spec, model, queries[:_HAMMING_QUERIES])
         write_spec(engine, index, spec.model_copy(update={"window": window}))
     return calibration
+
+
+class _Orders:
+    """How far down the order of the buckets the neighbours of queries are met, by one keyword."""
+
+    def __init__(self, spec: IndexSpec, directory: Directory) -> None:
+        self._plan = spec.plan
+        self._directory = directory
+        self._rows: list[NDArray[np.float64]] = []
+        self._looks: list[Look] = []
+
+    def add(self, costs: NDArray[np.float32], neighbours: Sequence[Sequence[str]]) -> None:
+        """Count a query, by the costs of its buckets and its neighbours' keywords."""
+        own = look(costs, self._plan, self._directory)
+        if len(self._rows) % _KEPT_STEP == 0:
+            self._looks.append(own)
+        n_buckets = self._directory.n_buckets
+        met = [bucket_ids(terms, n_buckets) for terms in neighbours]
+        self._rows.append(own.needed(met, n_buckets))
+
+    def calibration(self, queries: QuerySource) -> Calibration:
+        """What they say of queries to come."""
+        return calibrate(
+            self._rows,
+            self._plan,
+            n_documents=self._directory.n_documents,
+            queries=queries,
+            share_at=self._share_at if self._plan == "learned" else None,
+        )
+
+    def _share_at(self, limit: float) -> float:
+        return float(np.mean([own.share_at(limit) for own in self._looks]))
 
 
 def _without_each_sixth(queries: list[Query]) -> list[Query]:
