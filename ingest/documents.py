@@ -6,7 +6,7 @@ the same places (`pipeline.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ class Document:
         only_if: write it only while the index has it as it was then (sequence number, primary
             term), or has it not; None in any case.
         routing: what it lies by, where that is not its id.
+        given: its source as somebody gave it, where `source` is a changed copy; never changed.
     """
 
     id: str | None
@@ -33,6 +34,7 @@ class Document:
     origin: str = ""
     only_if: tuple[int, int] | Literal["absent"] | None = None
     routing: str | None = None
+    given: dict[str, Any] | None = None
 
     @classmethod
     def of(
@@ -44,6 +46,13 @@ class Document:
         """A search's hit, to be written again."""
         return cls(hit["_id"], hit.get("_source", {}), origin, only_if, hit.get("_routing"))
 
+    def copied(self, *paths: str) -> "Document":
+        """The same, with a source of its own that may be changed at these dotted fields."""
+        source = self.source
+        for path in paths:
+            source = _copied_along(source, path)
+        return replace(self, source=source, given=self.source if self.given is None else self.given)
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -53,7 +62,7 @@ class Refusal:
         id: its `_id`, if it had one.
         origin: file and line or row.
         reason: why, in words.
-        source: the document, where it could be read.
+        source: the document as it was given, where it could be read.
         text: what stands there, where it could not.
         routing: what it lies by, where that is not its id.
         is_new: whether it is to be written only where the index has it not.
@@ -74,7 +83,7 @@ class Refusal:
             document.id,
             document.origin,
             reason,
-            document.source,
+            document.source if document.given is None else document.given,
             routing=document.routing,
             is_new=document.only_if == "absent",
         )
@@ -167,6 +176,30 @@ def remove_at(source: dict[str, Any], path: str) -> None:
         return
     for holder, key in [*_places(source, path), *_places_below(source, path)]:
         holder.pop(key, None)
+
+
+def _copied_along(source: dict[str, Any], path: str) -> dict[str, Any]:
+    """A copy of an object and of those in which a dotted field may stand; all else is shared."""
+    copied = dict(source)
+    for head, rest in _splits(path):
+        if head in copied:
+            copied[head] = _copied_inside(copied[head], rest)
+    return copied
+
+
+def _copied_inside(inner: Any, path: str) -> Any:
+    """The same of an object, or of those of a list, of whatever depth."""
+    outermost = [inner]
+    waiting = [outermost]
+    while waiting:
+        holder = waiting.pop()
+        for i, one in enumerate(holder):
+            if isinstance(one, dict):
+                holder[i] = _copied_along(one, path)
+            elif isinstance(one, list | tuple):
+                holder[i] = list(one)
+                waiting.append(holder[i])
+    return outermost[0]
 
 
 def without(source: dict[str, Any], path: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Hasher(Protocol):
     """What hashes documents on their way in."""
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
-        """Hash a batch; the documents' sources are changed in place."""
+        """Hash a batch; what is given is not changed."""
         ...
 
 
@@ -71,16 +71,17 @@ class DocumentHasher:
         self._keep_norms = keep_norms
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
-        """Hash a batch; the documents' sources are changed in place."""
+        """Hash a batch; what is given is not changed."""
         kept: list[Document] = []
         refusals: list[Refusal] = []
         hashed: list[tuple[Document, Any]] = []
-        for document in documents:
-            values = value_at(document.source, self._spec.field)
+        for given in documents:
+            values = value_at(given.source, self._spec.field)
             fault = None if values is None else self._fault(values)
             if fault is not None:
-                refusals.append(Refusal.of(document, f"{self._spec.field}: {fault}"))
+                refusals.append(Refusal.of(given, f"{self._spec.field}: {fault}"))
                 continue
+            document = given.copied(self._spec.field, self._spec.fields.root)
             kept.append(document)
             if isinstance(values, str):  # not every engine takes them packed
                 values = unpacked(values)

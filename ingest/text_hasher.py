@@ -17,11 +17,12 @@ class TextHasher:
         self._hasher = MinHasher(spec.minhash)
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
-        """Hash a batch; the documents' sources are changed in place."""
+        """Hash a batch; what is given is not changed."""
         kept: list[Document] = []
         refusals: list[Refusal] = []
         n_without = 0
-        for document in documents:
+        for given in documents:
+            document = given.copied(self._spec.fields.root)
             text = value_at(document.source, self._spec.field)
             if text is None:
                 remove_at(document.source, self._spec.fields.root)

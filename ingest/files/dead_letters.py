@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from ...errors import InputError
-from ...mappings.fields import ROOT
 from ..documents import Document, Refusal
 from ..json_values import read_json, to_json_somehow
 from .rows import Reading, document_of, read_rows
@@ -58,7 +57,7 @@ class DeadLetters:
         if refusal.is_new:
             letter["_op_type"] = "create"
         if refusal.source is not None:
-            letter["document"] = {k: v for k, v in refusal.source.items() if k != ROOT}
+            letter["document"] = refusal.source
         if refusal.text is not None:
             letter["text"] = refusal.text
         line = to_json_somehow(letter) + b"\n"

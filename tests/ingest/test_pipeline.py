@@ -29,8 +29,8 @@ def stored(engine, index, identity):
 
 def client_hashes(model, spec, vector):
     document = Document("x", {FIELD: vector})
-    DocumentHasher(model, spec).hash([document])
-    return value_at(document.source, spec.fields.root)
+    (hashed,) = DocumentHasher(model, spec).hash([document]).documents
+    return value_at(hashed.source, spec.fields.root)
 
 
 def assert_same(found, expected):
@@ -177,8 +177,8 @@ def test_a_dotted_field(engine, make_index, index_name, models, vectors):
     )
     found = stored(engine, index_name, "a")
     document = Document("a", {"text": {"vector": vectors[3]}})
-    DocumentHasher(model, spec).hash([document])
-    assert_same(found["meta4"]["text"]["vector"], document.source["meta4"]["text"]["vector"])
+    (hashed,) = DocumentHasher(model, spec).hash([document]).documents
+    assert_same(found["meta4"]["text"]["vector"], hashed.source["meta4"]["text"]["vector"])
     engine.delete_index(index_name)
     engine.delete_pipeline(f"meta4-{index_name}")
 

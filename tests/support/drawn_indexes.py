@@ -1,6 +1,5 @@
 """Indexes by chance: settings, analysers, types, pipelines, aliases; and what is told of one."""
 
-from copy import deepcopy
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -261,9 +260,9 @@ def _document(i, properties, routed, rng, happens):
 
 def make(engine, name, drawn, body, hasher=None):
     """The index with its documents; `body` is that of the hashed field, or of a plain vector."""
-    documents = [Document(i, deepcopy(source), routing=by) for i, by, source in drawn.documents]
+    documents = [Document(i, source, routing=by) for i, by, source in drawn.documents]
     if hasher is not None:
-        hasher.hash(documents)
+        documents = hasher.hash(documents).documents
     for pipeline, processors in drawn.pipelines.items():
         engine.put_pipeline(pipeline, processors)
     late = ("default_pipeline", "final_pipeline", "blocks.write")

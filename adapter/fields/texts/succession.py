@@ -93,11 +93,8 @@ class KeptShingles(TextHasher):
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
         """See `TextHasher.hash`. All are hashed: nothing else tells whether a hash is right."""
-        whole = list(documents)
-        before = [value_at(document.source, self._root) for document in whole]
-        hashed = super().hash(whole)
-        after = [value_at(document.source, self._root) for document in whole]
-        self.n_hashed += sum(
-            new is not None and new != old for old, new in zip(before, after, strict=True)
-        )
+        hashed = super().hash(documents)
+        for document in hashed.documents:
+            new, old = (value_at(s or {}, self._root) for s in (document.source, document.given))
+            self.n_hashed += new is not None and new != old
         return hashed

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import ConflictError
-from ....ingest.documents import Document, put_at, remove_at, value_at
+from ....ingest.documents import Document, put_anew, put_at, remove_at, value_at
 from ....ingest.files.new_embeddings import NewEmbeddings
 from ....ingest.hashers import DocumentHasher, HashedBatch
 from ....mappings.spec import IndexSpec
@@ -88,16 +88,15 @@ class KeptHashes(DocumentHasher):
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
         """See `DocumentHasher.hash`."""
         whole = list(documents)
-        kept = self._keep(whole)
-        hashed = super().hash([d for d, keep in zip(whole, kept, strict=True) if not keep])
+        kept = self._kept(whole)
+        hashed = super().hash([d for i, d in enumerate(whole) if i not in kept])
         self.n_hashed += len(hashed.documents) - hashed.n_without_vector
-        right = [document for document, keep in zip(whole, kept, strict=True) if keep]
-        return hashed._replace(documents=right + hashed.documents)
+        return hashed._replace(documents=[*kept.values(), *hashed.documents])
 
-    def _keep(self, documents: Sequence[Document]) -> list[bool]:
-        """Write the right ones among the hashes as the target has them; False for all others."""
+    def _kept(self, documents: Sequence[Document]) -> dict[int, Document]:
+        """By position, those whose hashes are right, with these as the target has them."""
         before, now = self._before, self._now
-        kept = [False] * len(documents)
+        kept: dict[int, Document] = {}
         if before is None:
             return kept
         found: list[tuple[int, Json, Code, Any]] = []
@@ -116,14 +115,15 @@ class KeptHashes(DocumentHasher):
         vectors = np.asarray([vector for *_, vector in found], np.float32)
         fit = codes_fit(self._model, np.asarray([code for _, _, code, _ in found]), vectors)
         _, buckets = self._model.hash(vectors)
+        parts = before.code_storage.mapping(before.n_bits)
         for (i, hashes, code, _), fits, ids in zip(found, fit, buckets.tolist(), strict=True):
             if not fits or hashes.get("bucket") != [self._model.terms[j] for j in ids]:
                 continue
-            for name in before.code_storage.mapping(before.n_bits):
-                del hashes[name]
-            hashes["model"] = str(now.model)  # the same model under the target store's version
-            hashes |= now.code_storage.parts(code[None], now.n_bits)[0]
-            hashes.pop("home", None)
-            hashes |= now.home_of(hashes["bucket"])
-            kept[i] = True
+            own = {name: value for name, value in hashes.items() if name not in parts}
+            own["model"] = str(now.model)  # the same model under the target store's version
+            own |= now.code_storage.parts(code[None], now.n_bits)[0]
+            own.pop("home", None)
+            own |= now.home_of(own["bucket"])
+            kept[i] = documents[i].copied(now.field, now.fields.root)
+            put_anew(kept[i].source, now.fields.root, own)
         return kept
