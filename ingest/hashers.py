@@ -1,17 +1,15 @@
 """Hashing documents in batches: the client side of what the ingest pipeline does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..mappings.spec import IndexSpec
-from ..models.embeddings import embedding_fault, unpacked
+from ..models.embeddings import UNIT_TOLERANCE, embedding_fault, unit_float32, unpacked
 from ..models.model import HashModel
 from .documents import Document, Refusal, Several, put_anew, put_at, remove_at, value_at
-
-#: By which float32 numbers of a vector of length 1 may miss it.
-_UNIT = 1e-5
+from .json_values import shortest
 
 
 class HashedBatch(NamedTuple):
@@ -56,13 +54,17 @@ class HasherChain:
 
 
 class DocumentHasher:
-    """Adds the hash of `spec.field` to documents.
+    """Adds the hash of `spec.field` to documents, and scales the vector where the index has it so.
+
+    The hash is that of the vector as it is written, so that the same comes of it when it is read
+    again. Its length before stands beside it. A vector of length 1 may be what an index kept of a
+    longer one, whose length is left then: where the code beside it is the vector's own.
 
     Args:
         model: the model.
         spec: of the index that they go to.
-        keep_norms: whether documents come out of an index, which may have kept their vectors'
-            directions only: a length that stands beside such a vector is left.
+        keep_norms: whether documents come out of an index, with what another model made of the
+            same vector beside it: then that has the length, too.
     """
 
     def __init__(self, model: HashModel, spec: IndexSpec, *, keep_norms: bool = False) -> None:
@@ -102,9 +104,13 @@ class DocumentHasher:
 
     def _add_hashes(self, documents: Sequence[Document], values: Sequence[Any]) -> None:
         embeddings = np.asarray(values, dtype=np.float32)
+        lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+        if self._spec.is_unit:
+            embeddings = unit_float32(embeddings)
+            for document, vector in zip(documents, shortest(embeddings), strict=True):
+                put_at(document.source, self._spec.field, vector)
         codes, buckets = self._model.hash(embeddings)
         parts = self._spec.code_storage.parts(codes, self._spec.n_bits)
-        lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
         # The shortest digits that give the float32 back: they lie in every document's source.
         norms = [float(str(length)) for length in lengths.astype(np.float32)]
         model, terms = str(self._spec.model), self._model.terms
@@ -113,8 +119,16 @@ class DocumentHasher:
             own = [terms[i] for i in ids]
             hashes = {"bucket": own, "model": model, "norm": norm, **code}
             hashes |= self._spec.home_of(own)
-            if self._keep_norms and abs(norm - 1.0) < _UNIT:
-                before = value_at(document.source, self._spec.fields.root)
-                length = before.get("norm") if isinstance(before, dict) else None
-                hashes["norm"] = length or norm
+            if abs(norm - 1.0) <= UNIT_TOLERANCE:
+                hashes["norm"] = self._norm_before(document, model, code) or norm
             put_anew(document.source, self._spec.fields.root, hashes)
+
+    def _norm_before(self, document: Document, model: str, code: Mapping[str, Any]) -> Any:
+        """The length that an index kept of this very vector; None where it kept none."""
+        before = value_at(document.source, self._spec.fields.root)
+        if not isinstance(before, dict):
+            return None
+        if before.get("model") != model:
+            return before.get("norm") if self._keep_norms else None
+        is_its = all(before.get(name) == part for name, part in code.items())
+        return before.get("norm") if is_its else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..mappings.spec import IndexSpec
+from ..models.embeddings import UNIT_ROUNDING, UNIT_TOLERANCE
 from ..models.model import HashModel
 from ..models.probing.directory import term_width
 
@@ -27,9 +28,9 @@ _ZERO = 1024
 _UNROLL = 4
 
 # `places` and `putAnew` are those of `documents.py`: both sides see a dotted field alike.
-# The vector comes back from the index with length 1 (faiss keeps it so), and a single `_update`
-# of another field sends it through here again: a unit vector with the very hashes that are
-# stored beside it keeps the stored norm.
+# The vector comes back from the index with length 1, and a single `_update` of another field sends
+# it through here again: a unit vector with the very hashes that are stored beside it keeps the
+# stored norm.
 _FUNCTIONS = """
 Map child(Map at, String name) {
   def inner = at.get(name);
@@ -217,6 +218,18 @@ if (square == 0.0) {
   throw new IllegalArgumentException(params.what
     + ': a zero vector has no direction, so no cosine; leave the field out instead');
 }
+double norm = Math.sqrt(square);
+if (params.is_unit && Math.abs(norm - 1.0) > (double) params.rounding) {
+  List scaled = new ArrayList();
+  square = 0.0;
+  for (int i = 0; i < dims; ++i) {
+    float f = (float) (x[i] / norm);
+    scaled.add(f);
+    x[i] = (double) f;
+    square += x[i] * x[i];
+  }
+  holder.put(name, scaled);
+}
 double len = Math.sqrt(square);
 Map hashes = new HashMap();
 List buckets = params.cells ? cellBuckets(x, len, params) : bitBuckets(x, len, params);
@@ -236,9 +249,9 @@ putCode(hashes, words, nBits);
 List before = new ArrayList();
 places(ctx, root, false, before);
 def old = before.size() == 0 ? null : ((Map) before.get(0).get(0)).get(before.get(0).get(1));
-boolean stored = Math.abs(len - 1.0) < 1e-5 && old instanceof Map;
+boolean stored = Math.abs(norm - 1.0) <= (double) params.tolerance && old instanceof Map;
 stored = stored && same(hashes, (Map) old) && old.get('norm') instanceof Number;
-hashes.put('norm', stored ? old.get('norm') : (def) ((float) len));
+hashes.put('norm', stored ? old.get('norm') : (def) ((float) norm));
 putAnew(ctx, root, hashes);
 """
 
@@ -283,6 +296,9 @@ def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
         "model": str(spec.model),
         "has_home": spec.has_home,
         "dims": dims,
+        "is_unit": spec.is_unit,
+        "rounding": UNIT_ROUNDING,
+        "tolerance": UNIT_TOLERANCE,
         "padded": padded,
         "n_bits": spec.n_bits,
         "n_buckets": weights.n_buckets,

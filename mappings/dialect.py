@@ -44,15 +44,21 @@ class Dialect(ABC):
     Every scoring query gives (1 + cosine) / 2, in [0, 1].
 
     Attributes:
+        normalises: whether the engine itself compares the vectors of cosine fields as vectors of
+            length 1. Where it does not, who writes them makes them so.
         script_field: what `cosineSimilarity` takes as its second argument, where `params.field`
             is the field's name.
+        script_length: Painless, statements that set `double length` to that of the vector in the
+            field `params.field`.
         graphs: the engine's own indexes of vectors, its plain HNSW first.
         codes: what codes are stored as.
         candidate_options: what a graph's search calls the number of candidates that it keeps.
         own_settings: what settings begin with, under `index.`, that no other engine has.
     """
 
+    normalises: ClassVar[bool]
     script_field: ClassVar[str]
+    script_length: ClassVar[str]
     codes: ClassVar[CodeKind]
     graphs: ClassVar[tuple[str, ...]]
     candidate_options: ClassVar[tuple[str, ...]]
@@ -68,7 +74,10 @@ class Dialect(ABC):
 
     @abstractmethod
     def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
-        """The k nearest inside `within`, exactly, by the engine's own vector query."""
+        """The k nearest inside `within`, exactly, by the engine's own vector query.
+
+        Where `spec.is_unit`, what is in `within` has vectors of length 1.
+        """
 
     @abstractmethod
     def graph_index_body(self, field: str, dims: int, graph: str) -> Body:

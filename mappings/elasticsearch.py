@@ -9,7 +9,9 @@ _MOST_CANDIDATES = 10_000
 class ElasticsearchDialect(Dialect):
     """`dense_vector` without a graph."""
 
+    normalises = True
     script_field = "params.field"
+    script_length = "double length = doc[params.field].magnitude;"
     codes = "bits"
     graphs = ("hnsw", "int8_hnsw", "bbq_hnsw")
     candidate_options = ("num_candidates",)

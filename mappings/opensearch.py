@@ -1,5 +1,8 @@
 """OpenSearch 2.19 and later, with the k-NN plugin."""
 
+import numpy as np
+
+from ..models.embeddings import unit
 from .dialect import Body, Dialect, GraphSearch
 from .spec import IndexSpec
 
@@ -7,6 +10,9 @@ from .spec import IndexSpec
 #: format and every search is exact. A faiss index that does build one needs native libraries,
 #: and without them kills the node.
 _NEVER_BUILD_GRAPH = -1
+#: Back from k-NN's score of an inner product ip, which is 1 + ip, or 1 / (1 - ip) where ip is
+#: negative: https://docs.opensearch.org/latest/mappings/supported-field-types/knn-spaces/
+_OF_PRODUCT = "_score >= 1 ? _score / 2 : (2 - 1 / _score) / 2"
 #: Lucene's own defaults for the graph.
 _M, _EF_CONSTRUCTION = 16, 100
 
@@ -14,7 +20,12 @@ _M, _EF_CONSTRUCTION = 16, 100
 class OpenSearchDialect(Dialect):
     """`knn_vector` of the k-NN plugin."""
 
+    normalises = False
     script_field = "doc[params.field]"
+    script_length = """
+double square = 0.0;
+for (def x : doc[params.field].value) { square += (double) x * (double) x; }
+double length = Math.sqrt(square);"""
     codes = "longs"
     graphs = ("hnsw",)
     candidate_options = ("k", "ef_search")
@@ -44,11 +55,12 @@ class OpenSearchDialect(Dialect):
         }
 
     def vector(self, spec: IndexSpec) -> Body:
-        """See `Dialect`."""
+        """See `Dialect`. A cosine is the product and both lengths: three times the work."""
+        space = "innerproduct" if spec.is_unit else "cosinesimil"
         return {
             "type": "knn_vector",
             "dimension": spec.dims,
-            "method": {"name": "hnsw", "engine": "faiss", "space_type": "cosinesimil"},
+            "method": {"name": "hnsw", "engine": "faiss", "space_type": space},
         }
 
     def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
@@ -56,8 +68,15 @@ class OpenSearchDialect(Dialect):
 
         Without one, deleted documents count among the k, and fewer are found.
         """
+        if spec.is_unit:
+            vector = unit(np.asarray(vector)).tolist()
         everything: Body = {"exists": {"field": spec.field}}
-        return {"knn": {spec.field: {"vector": vector, "k": k, "filter": within or everything}}}
+        knn = {"knn": {spec.field: {"vector": vector, "k": k, "filter": within or everything}}}
+        if not spec.is_unit:
+            return knn
+        # Only what was found is scored again.
+        script = {"lang": "painless", "source": _OF_PRODUCT}
+        return {"script_score": {"query": knn, "script": script}}
 
     def graph_index_body(self, field: str, dims: int, graph: str) -> Body:
         """See `Dialect`."""

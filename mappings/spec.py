@@ -102,6 +102,9 @@ class IndexSpec(FieldSpec):
     codes: CodeKind = "longs"
     #: Whether documents keep the first of their buckets in a field of its own.
     has_home: bool = False
+    #: Whether documents' vectors are scaled to length 1 as they are written, so that a product of
+    #: two is their cosine. Indexes from before this was kept have them as they came.
+    is_unit: bool = False
     #: First-phase window of strategy `hamming`, as a multiple of k; measured by `index tune`.
     window: int = Field(default=20, ge=1)
     calibration: Calibration | None = None

@@ -16,6 +16,10 @@ Progress = Callable[[str, int, int], None]
 #: A squared length within these has no NaN, and no number that float32 takes for infinite; and
 #: some that float32 does not take for zero, in up to 1e30 dimensions.
 _SHORTEST, _LONGEST = 1e-44, 1e76
+#: A length that misses 1 by no more than this is meant to be 1: engines scale in float32 too.
+UNIT_TOLERANCE = 1e-5
+#: A vector of length 1 that is rounded to float32 misses it by no more than this.
+UNIT_ROUNDING = 1e-7
 #: Numbers that BLAS multiplies with a vector without waking a thread: OpenBLAS from 9,216.
 _BLOCK = 4_096
 
@@ -162,3 +166,29 @@ def unit(embeddings: NDArray[Any]) -> NDArray[np.float64]:
     x = np.asarray(embeddings, dtype=np.float64)
     result: NDArray[np.float64] = x / np.linalg.norm(x, axis=-1, keepdims=True)
     return result
+
+
+def unit_float32(embeddings: Embeddings) -> Embeddings:
+    """Rows scaled to length 1, in float32.
+
+    Those that have it already, as nearly as float32 can say it, stay as they are: what is scaled
+    again does not change. The server's pipeline does the same.
+
+    Args:
+        embeddings: (n, dims) float32, finite, no zero rows.
+
+    Returns:
+        (n, dims) float32.
+    """
+    x = embeddings.astype(np.float64)
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    is_unit = np.abs(lengths - 1.0) <= UNIT_ROUNDING
+    scaled: Embeddings = np.where(is_unit, x, x / lengths).astype(np.float32)
+    return scaled
+
+
+def are_unit(embeddings: Embeddings) -> NDArray[np.bool_]:
+    """Which rows of (n, dims) have length 1, but for what is lost in float32."""
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+    near: NDArray[np.bool_] = np.abs(lengths - 1.0) <= UNIT_TOLERANCE
+    return near

@@ -49,7 +49,8 @@ def heal_index(engine: Engine, index: str, *, dry_run: bool = False) -> int:
             continue
         hits = _whole(Place(engine, index), field)
         stale = (Document.of(hit, only_if=(hit["_seq_no"], hit["_primary_term"])) for hit in hits)
-        report = load_documents(engine, index, stale, engine.run(field.hasher()))
+        hasher = engine.run(field.hasher(written_before=True))
+        report = load_documents(engine, index, stale, hasher)
         if report.refusals:
             first = report.refusals[0]
             raise RefusedError(

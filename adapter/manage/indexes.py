@@ -209,7 +209,11 @@ def show_index(engine: Engine, index: str, field: str | None = None) -> Json:
 
 
 def _same(engine: Engine, index: str, field: Field) -> FieldSpec:
-    """The spec of the index that is there, which is what was asked for."""
+    """The spec of an index that there is, which has such a field.
+
+    Raises:
+        ConflictError: it has another.
+    """
     try:
         fields = read_index(engine, index).fields
     except NotFoundError as error:

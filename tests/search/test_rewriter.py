@@ -93,10 +93,15 @@ class OneCode:
         return np.full((len(embeddings), 1), 0b10100000, dtype=np.uint8)
 
 
+def spec_of(dialect):
+    """As an index that is made now has it."""
+    kept = {"codes": dialect.codes, "is_unit": not dialect.normalises}
+    return SPEC.model_copy(update=kept)
+
+
 def rewritten(name, dialect):
     body, strategy, plan, n_strays = CASES[name]
-    changes = {"strategy": strategy, "window": 5, "codes": dialect.codes}
-    spec = SPEC.model_copy(update=changes)
+    spec = spec_of(dialect).model_copy(update={"strategy": strategy, "window": 5})
     planned = []
     for found in find_sites(body):
         site = replace(found, exclusions=(*found.exclusions, {"ids": {"values": ["self"]}}))
@@ -138,14 +143,15 @@ def test_golden_body_runs(engine, golden_index, name):
 def golden_index(engine):
     """Four documents by hand; the last is excluded by its id `self`."""
     name = "golden-bodies"
-    spec = SPEC.model_copy(update={"codes": engine.dialect.codes})
+    spec = spec_of(engine.dialect)
     (code,) = spec.code_storage.parts(np.array([[0b10000000]], dtype=np.uint8), 8)
     body = engine.dialect.index_body(spec, shards=1, replicas=0, pipeline=None)
     body["mappings"]["properties"]["colour"] = {"type": "keyword"}
     body["mappings"]["properties"]["rank"] = {"type": "integer"}
     engine.create_index(name, body)
     documents = {"one": [1, 0, 0, 0], "two": [1, 1, 0, 0], "three": [0, 1, 1, 0], "self": VECTOR}
-    for rank, (identity, vector) in enumerate(documents.items()):
+    for rank, (identity, given) in enumerate(documents.items()):
+        vector = (np.array(given) / np.linalg.norm(given)).tolist()
         hashes = {"bucket": ["03", "12"], "home": "03", "model": "m@1", "norm": 1.0, **code}
         colour = ["red", "blue"][rank % 2]
         source = {FIELD: vector, "colour": colour, "rank": rank, "meta4": {FIELD: hashes}}

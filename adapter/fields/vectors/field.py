@@ -32,8 +32,8 @@ from .succession import VectorSuccession
 
 #: What a spec has from measuring, and not from whoever made the index.
 _MEASURED = frozenset({"calibration", "window"})
-#: What a spec has from the version that made the index, and not from whoever asked for it.
-_OF_ITS_TIME = frozenset({"codes", "has_home"})
+#: What it has from the version that made it: indexes that differ are no others for being so.
+_OF_ITS_TIME = frozenset({"codes", "has_home", "is_unit"})
 #: What a spec has from how documents are written: indexes that differ are searched together.
 _NOT_SEARCHED = frozenset({"former_models", "hashing"})
 
@@ -224,6 +224,7 @@ class VectorField(Field):
             hashing=options.hashing or "server",
             codes=engine.dialect.codes,
             has_home=model.has_home,
+            is_unit=not engine.dialect.normalises,
         )
         return cls.of(engine, spec, model)
 
@@ -258,8 +259,8 @@ class VectorField(Field):
 
     def same_but_measured(self, other: FieldSpec) -> bool:
         """See `Field`."""
-        left_out = set(_MEASURED | _OF_ITS_TIME)
-        ours, theirs = (spec.model_dump(exclude=left_out) for spec in (self.spec, other))
+        but = set(_MEASURED | _OF_ITS_TIME)
+        ours, theirs = (spec.model_dump(exclude=but) for spec in (self.spec, other))
         return bool(ours == theirs)
 
     def together(self, others: Sequence[Field]) -> Self | None:

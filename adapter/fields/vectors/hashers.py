@@ -10,8 +10,9 @@ from ....errors import ConflictError
 from ....ingest.documents import Document, put_anew, put_at, remove_at, value_at
 from ....ingest.files.new_embeddings import NewEmbeddings
 from ....ingest.hashers import DocumentHasher, HashedBatch
+from ....ingest.json_values import shortest
 from ....mappings.spec import IndexSpec
-from ....models.embeddings import embedding_fault
+from ....models.embeddings import are_unit, embedding_fault, unit_float32
 from ....models.model import HashModel
 from ...engines.calls import Json
 from .stale import codes_fit
@@ -80,7 +81,7 @@ class KeptHashes(DocumentHasher):
     """
 
     def __init__(self, model: HashModel, spec: IndexSpec, before: IndexSpec | None) -> None:
-        super().__init__(model, spec)
+        super().__init__(model, spec, keep_norms=True)
         self._now = spec
         self._before = before
         self.n_hashed = 0
@@ -113,10 +114,14 @@ class KeptHashes(DocumentHasher):
         if not found:
             return kept
         vectors = np.asarray([vector for *_, vector in found], np.float32)
-        fit = codes_fit(self._model, np.asarray([code for _, _, code, _ in found]), vectors)
-        _, buckets = self._model.hash(vectors)
+        scaled = unit_float32(vectors) if now.is_unit else vectors
+        fit = codes_fit(self._model, np.asarray([code for _, _, code, _ in found]), scaled)
+        if before.is_unit:  # one that is not was put there past us
+            fit &= are_unit(vectors)
+        _, buckets = self._model.hash(scaled)
         parts = before.code_storage.mapping(before.n_bits)
-        for (i, hashes, code, _), fits, ids in zip(found, fit, buckets.tolist(), strict=True):
+        rows = zip(found, fit, buckets.tolist(), scaled, strict=True)
+        for (i, hashes, code, _), fits, ids, vector in rows:
             if not fits or hashes.get("bucket") != [self._model.terms[j] for j in ids]:
                 continue
             own = {name: value for name, value in hashes.items() if name not in parts}
@@ -126,4 +131,6 @@ class KeptHashes(DocumentHasher):
             own |= now.home_of(own["bucket"])
             kept[i] = documents[i].copied(now.field, now.fields.root)
             put_anew(kept[i].source, now.fields.root, own)
+            if now.is_unit:
+                put_at(kept[i].source, now.field, shortest(vector))
         return kept

@@ -84,15 +84,26 @@ class PlannedVectors(PlannedClause):
             filters.append(vector)
         return conditions([*filters, *self.site.filters], excluded(self.site))
 
+    @property
+    def _may_find_others(self) -> bool:
+        """Whether documents are among those looked into that the model did not hash."""
+        return bool(self.n_strays or self.spec.former_models or self.plan.probes is None)
+
     def query(self, within: Body | None, n: int) -> Body:
-        """See `PlannedClause`."""
+        """See `PlannedClause`. Of what was written past us no vector need have length 1."""
         if self._is_multiplied:
             a, b, c = self.vectors.tolist()
             return self.dialect.three_cos_mul(self.spec, a, b, c, within)
         vector = query_vector(self.site, self.vectors).tolist()
-        if self.is_cut:
+        if not self.is_cut:
+            return self.dialect.script(self.spec, vector, within)
+        if not (self.spec.is_unit and self._may_find_others):
             return self.dialect.knn(self.spec, vector, n, within)
-        return self.dialect.script(self.spec, vector, within)
+        ours = self.spec.hashed
+        beside = [] if within is None else [within]
+        scaled = self.dialect.knn(self.spec, vector, n, conditions([ours, *beside], []))
+        others = self.dialect.script(self.spec, vector, conditions(beside, [ours]))
+        return {"bool": {"should": [scaled, others]}}
 
     def phases(self) -> Body | None:
         """First by bits in common, then the best of them by cosine.

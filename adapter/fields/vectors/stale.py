@@ -1,4 +1,4 @@
-"""Documents whose hash is missing or not their vector's.
+"""Documents whose hash is missing or not their vector's, or whose vector is not scaled.
 
 A script compares each document's stored code with the signs of its own vector, on the server.
 """
@@ -13,7 +13,7 @@ from ....ingest.documents import value_at
 from ....mappings.dialect import Dialect
 from ....mappings.spec import IndexSpec
 from ....models.codes import unpack_bits
-from ....models.embeddings import embedding_fault, unpacked
+from ....models.embeddings import UNIT_TOLERANCE, are_unit, embedding_fault, unpacked
 from ....models.model import HashModel
 from ...engines.calls import Json
 from ...engines.engine import Engine
@@ -36,6 +36,10 @@ if (!doc[params.model_field].value.equals(params.model)) {{ return 1.0; }}
 {first_long}
 double m;
 """
+_NOT_SCALED = """
+{length}
+if (Math.abs(length - 1.0) > params.tolerance) {{ return 1.0; }}
+"""
 #: Written out for each bit: Elasticsearch makes a place in a script that calls
 #: `cosineSimilarity` keep the first vector that it was called with.
 _DIFFERS = """
@@ -47,7 +51,7 @@ if (Math.abs(m) > params.margin && (m > 0.0) != (((code >>> (63 - {r})) & 1L) ==
 
 
 def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> Json:
-    """Documents with a vector whose model or code is not what it should be."""
+    """Documents with a vector whose model, code or length is not what it should be."""
     fields = spec.fields
     n = min(_BITS, spec.n_bits)
     rows = model.weights.code_rows[:n].astype(np.float64)
@@ -61,10 +65,12 @@ def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> Json:
         "rows": (rows / lengths[:, None]).tolist(),
         "offsets": (model.weights.code_offsets[:n] / lengths).tolist(),
         "margin": _MARGIN,
+        "tolerance": UNIT_TOLERANCE,
     }
     tests = "".join(_DIFFERS.format(r=r, field=dialect.script_field) for r in range(n))
     unhashed = _UNHASHED.format(first_long=spec.code_storage.first_long)
-    source = f"{unhashed}{tests}return 0.0;"
+    scaled = _NOT_SCALED.format(length=dialect.script_length) if spec.is_unit else ""
+    source = f"{unhashed}{scaled}{tests}return 0.0;"
     return {
         "script_score": {
             "query": {"exists": {"field": spec.field}},
@@ -94,7 +100,10 @@ def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -
             vectors.append(vector)
         if not hashed:
             continue
-        fit = codes_fit(model, np.asarray(codes), np.asarray(vectors, np.float32))
+        whole = np.asarray(vectors, np.float32)
+        fit = codes_fit(model, np.asarray(codes), whole)
+        if spec.is_unit:
+            fit &= are_unit(whole)
         yield from (hit for hit, fits in zip(hashed, fit, strict=True) if not fits)
 
 

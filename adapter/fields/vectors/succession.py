@@ -58,6 +58,7 @@ class VectorSuccession(Succession):
             "plan": plan,
             "codes": engine.dialect.codes,
             "has_home": model.has_home,
+            "is_unit": not engine.dialect.normalises,
             "calibration": None,
             "former_models": (str(before.model),),
         }
@@ -79,7 +80,11 @@ class VectorSuccession(Succession):
     def copied_to(self, source: Engine, target: Engine, options: Json) -> "VectorField":
         """See `Succession`: `strategy`, `plan` and `hashing`."""
         model = source.run(self._field.model())
-        written = {"codes": target.dialect.codes, "has_home": model.has_home}
+        written = {
+            "codes": target.dialect.codes,
+            "has_home": model.has_home,
+            "is_unit": not target.dialect.normalises,
+        }
         made = self._spec.model_copy(update={**options, **written})
         self._field.of(target, made, model)  # refused before anything is stored
         ref = ModelStore(target).push(self._spec.model.name, model)
