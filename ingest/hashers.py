@@ -4,9 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..mappings.spec import IndexSpec
-from ..models.embeddings import UNIT_TOLERANCE, embedding_fault, unit_float32, unpacked
+from ..models.embeddings import (
+    UNIT_TOLERANCE,
+    embedding_fault,
+    lengths_of,
+    unit_float32,
+    unpacked,
+)
 from ..models.model import HashModel
 from .documents import Document, Refusal, Several, put_anew, put_at, remove_at, value_at
 from .json_values import shortest
@@ -51,6 +58,11 @@ class HasherChain:
             refusals += refused
             n_without = max(n_without, without)
         return HashedBatch(kept, refusals, n_without)
+
+
+def norms_of(embeddings: NDArray[np.float32]) -> list[float]:
+    """Lengths of rows, (n, dims), each in the shortest digits that give its float32 back."""
+    return [float(str(length)) for length in lengths_of(embeddings).astype(np.float32)]
 
 
 class DocumentHasher:
@@ -104,15 +116,13 @@ class DocumentHasher:
 
     def _add_hashes(self, documents: Sequence[Document], values: Sequence[Any]) -> None:
         embeddings = np.asarray(values, dtype=np.float32)
-        lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+        norms = norms_of(embeddings)
         if self._spec.is_unit:
             embeddings = unit_float32(embeddings)
             for document, vector in zip(documents, shortest(embeddings), strict=True):
                 put_at(document.source, self._spec.field, vector)
         codes, buckets = self._model.hash(embeddings)
         parts = self._spec.code_storage.parts(codes, self._spec.n_bits)
-        # The shortest digits that give the float32 back: they lie in every document's source.
-        norms = [float(str(length)) for length in lengths.astype(np.float32)]
         model, terms = str(self._spec.model), self._model.terms
         rows = zip(documents, buckets.tolist(), parts, norms, strict=True)
         for document, ids, code, norm in rows:

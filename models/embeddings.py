@@ -168,11 +168,21 @@ def unit(embeddings: NDArray[Any]) -> NDArray[np.float64]:
     return result
 
 
+def lengths_of(embeddings: Embeddings) -> NDArray[np.float64]:
+    """Lengths of (n, dims) float32 rows.
+
+    Squares are added one after the other, as a script adds them: the last bit is the same.
+    """
+    squares = np.square(embeddings.astype(np.float64))
+    lengths: NDArray[np.float64] = np.sqrt(np.cumsum(squares, axis=1)[:, -1])
+    return lengths
+
+
 def unit_float32(embeddings: Embeddings) -> Embeddings:
     """Rows scaled to length 1, in float32.
 
     Those that have it already, as nearly as float32 can say it, stay as they are: what is scaled
-    again does not change. The server's pipeline does the same.
+    again does not change. The server's pipeline does the same, bit by bit.
 
     Args:
         embeddings: (n, dims) float32, finite, no zero rows.
@@ -180,15 +190,14 @@ def unit_float32(embeddings: Embeddings) -> Embeddings:
     Returns:
         (n, dims) float32.
     """
-    x = embeddings.astype(np.float64)
-    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    lengths = lengths_of(embeddings)[:, None]
     is_unit = np.abs(lengths - 1.0) <= UNIT_ROUNDING
+    x = embeddings.astype(np.float64)
     scaled: Embeddings = np.where(is_unit, x, x / lengths).astype(np.float32)
     return scaled
 
 
 def are_unit(embeddings: Embeddings) -> NDArray[np.bool_]:
     """Which rows of (n, dims) have length 1, but for what is lost in float32."""
-    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
-    near: NDArray[np.bool_] = np.abs(lengths - 1.0) <= UNIT_TOLERANCE
+    near: NDArray[np.bool_] = np.abs(lengths_of(embeddings) - 1.0) <= UNIT_TOLERANCE
     return near

@@ -6,15 +6,17 @@ import json
 import numpy as np
 import pytest
 from support.command_line import meta4
+from support.vectors import unit
 from support.words import FIELD, word_documents
 
-from meta4 import DocumentHasher, Meta4
+from meta4 import Document, DocumentHasher, Meta4
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.place import Place
 from meta4.adapter.fields.field import Options
 from meta4.adapter.fields.kinds import new_field
 from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.heal import heal_index
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
@@ -111,6 +113,43 @@ def test_a_copy_is_whole(ends, filled, sample):
         for place in ends
     ]
     assert answers[0] == answers[1]
+
+
+def test_a_copy_has_each_vectors_length(ends, small):
+    """Of vectors that were replaced past the hash, too; OpenSearch has them scaled."""
+    source, target = ends
+    model = small[0]
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((60, model.dims)) * 10.0 ** rng.uniform(-3, 3, (60, 1))
+    ref = ModelStore(source.engine).push("lengths", model)
+    create_index(source.engine, source.index, field=FIELD, ref=ref, model=model)
+    given = [Document(str(row), {FIELD: vector.tolist()}) for row, vector in enumerate(x)]
+    load_documents(source.engine, source.index, given, None)
+    x[:3] *= 7
+    lines = []
+    for row in range(3):
+        lines += [{"update": {"_id": str(row)}}, {"doc": {FIELD: x[row].tolist()}}]
+    payload = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    source.engine.bulk(source.index, payload)
+    report = copy_index(source, target)
+    assert report.is_whole
+    target.engine.refresh(target.index)
+    is_scaled = not target.engine.dialect.normalises
+    for hit in target.engine.scan(target.index, {"query": {"match_all": {}}}):
+        vector = np.array(hit["_source"][FIELD], np.float32).astype(float)
+        length, norm = np.linalg.norm(vector), hit["_source"]["meta4"][FIELD]["norm"]
+        if is_scaled or int(hit["_id"]) >= 3:
+            assert vector / length * norm == pytest.approx(x[int(hit["_id"])], rel=1e-5)
+        if is_scaled:
+            assert length == pytest.approx(1.0, abs=1e-7)
+    query = {"vector": (-x[5]).tolist(), "k": 60, "recall": 1.0}
+    body = {"query": {"meta4_similar": {FIELD: query}}}
+    hits = Meta4(target.engine).search(index=target.index, body=body)["hits"]["hits"]
+    right = (1 - unit(x) @ unit(x)[5]) / 2
+    assert len(hits) == 60
+    for hit in hits:
+        assert hit["_score"] == pytest.approx(right[int(hit["_id"])], abs=1e-6)
+    assert heal_index(target.engine, target.index, dry_run=True) == 0
 
 
 def test_a_copy_that_was_cut_off_goes_on(ends, filled, monkeypatch):

@@ -185,7 +185,7 @@ def test_a_zero_vector_that_was_written_past_us_is_near_nothing(
     right = (1 + unit(x[:20].astype(float)) @ unit(x[3:4].astype(float))[0]) / 2
     assert found.pop("zero") == 0.5
     assert [found[str(row)] for row in range(20)] == pytest.approx(right, abs=1e-6)
-    with pytest.raises(RefusedError, match="'zero'.* a zero vector has no direction"):
+    with pytest.raises(RefusedError, match=r"'zero'.* a zero vector has no direction"):
         heal_index(engine, index_name)
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from ....errors import ConflictError
 from ....ingest.documents import Document, put_anew, put_at, remove_at, value_at
 from ....ingest.files.new_embeddings import NewEmbeddings
-from ....ingest.hashers import DocumentHasher, HashedBatch
+from ....ingest.hashers import DocumentHasher, HashedBatch, norms_of
 from ....ingest.json_values import shortest
 from ....mappings.spec import IndexSpec
-from ....models.embeddings import are_unit, embedding_fault, unit_float32
+from ....models.embeddings import UNIT_TOLERANCE, are_unit, embedding_fault, unit_float32
 from ....models.model import HashModel
 from ...engines.calls import Json
 from .stale import codes_fit
@@ -120,8 +120,8 @@ class KeptHashes(DocumentHasher):
             fit &= are_unit(vectors)
         _, buckets = self._model.hash(scaled)
         parts = before.code_storage.mapping(before.n_bits)
-        rows = zip(found, fit, buckets.tolist(), scaled, strict=True)
-        for (i, hashes, code, _), fits, ids, vector in rows:
+        rows = zip(found, fit, buckets.tolist(), scaled, norms_of(vectors), strict=True)
+        for (i, hashes, code, _), fits, ids, vector, norm in rows:
             if not fits or hashes.get("bucket") != [self._model.terms[j] for j in ids]:
                 continue
             own = {name: value for name, value in hashes.items() if name not in parts}
@@ -130,7 +130,9 @@ class KeptHashes(DocumentHasher):
             own.pop("home", None)
             own |= now.home_of(own["bucket"])
             kept[i] = documents[i].copied(now.field, now.fields.root)
-            put_anew(kept[i].source, now.fields.root, own)
             if now.is_unit:
                 put_at(kept[i].source, now.field, shortest(vector))
+                if abs(norm - 1.0) > UNIT_TOLERANCE:
+                    own["norm"] = norm
+            put_anew(kept[i].source, now.fields.root, own)
         return kept
