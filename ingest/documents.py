@@ -2,7 +2,7 @@
 
 To an engine `{"a": {"b": 1}}`, `{"a.b": 1}` and `{"a": [{"b": 1}]}` all have the field `a.b`, and
 a document that has it in several places has several values of it. The server's pipeline looks in
-the same places (`pipeline.py`).
+the same places (`painless.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -27,6 +27,7 @@ from .findings import bucket_finding, drift_finding
 from .operands import vectors_of
 from .promise import VectorPromise
 from .request import PlannedVectors, query_vector
+from .shown import explained, shown, summarised
 from .stale import count_stale, stale_hits
 from .succession import VectorSuccession
 
@@ -151,23 +152,9 @@ class VectorField(Field):
     def explain(self, index: str, one: PlannedClause) -> Steps[Json]:
         """See `Field`."""
         assert isinstance(one, PlannedVectors)
-        plan, directory = one.plan, (yield from self.directories(index))["bucket"]
         looked_into = yield from self.count_searched(index, one)
-        probed = [] if plan.probes is None else plan.probes.buckets.tolist()
-        return {
-            "field": one.site.field,
-            "k": one.site.clause.k,
-            "recall_asked": one.site.clause.recall,
-            "recall_promised": plan.promised_recall,
-            "reason": plan.reason,
-            "filter_selectivity": plan.selectivity,
-            "depth": plan.depth,
-            "looked_for_by": plan.keyword,
-            "n_probes": len(probed),
-            "buckets": [one.model.terms[bucket] for bucket in probed],
-            "docs_looked_into": looked_into,
-            "share_looked_into": looked_into / max(1, directory.n_documents),
-        }
+        directory = (yield from self.directories(index))["bucket"]
+        return explained(one, looked_into, directory.n_documents)
 
     # A document.
 
@@ -287,36 +274,11 @@ class VectorField(Field):
 
     def summary(self) -> Json:
         """See `Field`."""
-        spec = self.spec
-        return {
-            "field": spec.field,
-            "dims": spec.dims,
-            "model": str(spec.model),
-            "n_bits": spec.n_bits,
-            "n_buckets": spec.n_buckets,
-            "strategy": spec.strategy,
-            "plan": spec.plan,
-            "hashing": spec.hashing,
-            "tuned": spec.calibration is not None,
-        }
+        return summarised(self.spec)
 
     def show(self, engine: Engine, index: str) -> Json:
         """See `Field`."""
-        directory = engine.run(self.directories(index))["bucket"]
-        total = engine.count(index)
-        store = engine.request("GET", f"/{index}/_stats/store,segments")["_all"]["primaries"]
-        counts, calibration = directory.counts, self.spec.calibration
-        return self.summary() | {
-            "documents": total,
-            "without_vector": total - directory.n_documents,
-            "strays": directory.n_strays,
-            "buckets_filled": len(directory.buckets),
-            "bucket_mean": float(counts.mean()) if len(counts) else 0.0,
-            "bucket_max": int(counts.max()) if len(counts) else 0,
-            "size_in_bytes": store["store"]["size_in_bytes"],
-            "segments": store["segments"]["count"],
-            "calibration": None if calibration is None else calibration.model_dump(mode="json"),
-        }
+        return shown(engine, index, self.spec, engine.run(self.directories(index))["bucket"])
 
     # Its state.
 

@@ -1,0 +1,66 @@
+"""A field of vectors, and what a request does with it, as people and machines are told of them."""
+
+from ....mappings.spec import IndexSpec
+from ....models.probing.directory import Directory
+from ...engines.calls import Json
+from ...engines.engine import Engine
+from .request import PlannedVectors
+
+
+def summarised(spec: IndexSpec) -> Json:
+    """What an index was made as; see `Field.summary`."""
+    return {
+        "field": spec.field,
+        "dims": spec.dims,
+        "model": str(spec.model),
+        "n_bits": spec.n_bits,
+        "n_buckets": spec.n_buckets,
+        "strategy": spec.strategy,
+        "plan": spec.plan,
+        "hashing": spec.hashing,
+        "tuned": spec.calibration is not None,
+    }
+
+
+def shown(engine: Engine, index: str, spec: IndexSpec, directory: Directory) -> Json:
+    """The same and what is counted; see `Field.show`."""
+    total = engine.count(index)
+    store = engine.request("GET", f"/{index}/_stats/store,segments")["_all"]["primaries"]
+    counts, calibration = directory.counts, spec.calibration
+    return summarised(spec) | {
+        "documents": total,
+        "without_vector": total - directory.n_documents,
+        "strays": directory.n_strays,
+        "buckets_filled": len(directory.buckets),
+        "bucket_mean": float(counts.mean()) if len(counts) else 0.0,
+        "bucket_max": int(counts.max()) if len(counts) else 0,
+        "size_in_bytes": store["store"]["size_in_bytes"],
+        "segments": store["segments"]["count"],
+        "calibration": None if calibration is None else calibration.model_dump(mode="json"),
+    }
+
+
+def explained(one: PlannedVectors, looked_into: int, n_documents: int) -> Json:
+    """What a request looks into and why; see `Field.explain`.
+
+    Args:
+        one: its clause.
+        looked_into: documents that are scored.
+        n_documents: of the index that have a vector.
+    """
+    plan, clause = one.plan, one.site.clause
+    probed = [] if plan.probes is None else plan.probes.buckets.tolist()
+    return {
+        "field": one.site.field,
+        "k": clause.k,
+        "recall_asked": clause.recall,
+        "recall_promised": plan.promised_recall,
+        "reason": plan.reason,
+        "filter_selectivity": plan.selectivity,
+        "depth": plan.depth,
+        "looked_for_by": plan.keyword,
+        "n_probes": len(probed),
+        "buckets": [one.model.terms[bucket] for bucket in probed],
+        "docs_looked_into": looked_into,
+        "share_looked_into": looked_into / max(1, n_documents),
+    }
