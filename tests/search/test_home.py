@@ -21,11 +21,19 @@ pytestmark = pytest.mark.server
 FIELDS = HashedField(FIELD)
 WAYS = ("bucket", "home")
 N = 3000
+#: Of so many words and one more that one is asked for.
+STEP = 40
 
 
 @pytest.fixture(scope="module")
 def rows(vectors):
-    return vectors[:N]
+    return np.delete(vectors[: N + N // STEP], slice(None, None, STEP + 1), axis=0)[:N]
+
+
+@pytest.fixture(scope="module")
+def asked(vectors):
+    """Words that are no documents, as frequent as those that are."""
+    return vectors[: N + N // STEP : STEP + 1]
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +83,11 @@ def test_a_document_of_one_bucket_has_no_home(engine, make_index, index_name, mo
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_each_way_keeps_its_promise(engine, tuned, rows, vectors, monkeypatch, way):
+def test_each_way_keeps_its_promise(engine, tuned, rows, asked, monkeypatch, way):
     every_saving_counts(monkeypatch)
     only(monkeypatch, way)
     found = []
-    for query in vectors[N : N + 60]:
+    for query in asked:
         ids, explained = search(engine, tuned, query, recall=0.95)
         assert explained["looked_for_by"] == way
         assert explained["n_probes"] > 0
@@ -88,13 +96,13 @@ def test_each_way_keeps_its_promise(engine, tuned, rows, vectors, monkeypatch, w
 
 
 def test_under_a_filter_the_home_alone_is_counted_and_looked_into(
-    engine, tuned, rows, vectors, monkeypatch
+    engine, tuned, rows, asked, monkeypatch
 ):
     every_saving_counts(monkeypatch)
     only(monkeypatch, "bucket")
     found = []
     within = [{"range": {"tenth": {"lt": 5}}}]
-    for query in vectors[N : N + 60]:
+    for query in asked:
         ids, explained = search(engine, tuned, query, within, recall=0.95)
         assert explained["looked_for_by"] == "home"
         truth = best_of(rows, query, rows=np.arange(N) % 10 < 5)
@@ -102,20 +110,20 @@ def test_under_a_filter_the_home_alone_is_counted_and_looked_into(
     assert np.mean(found) >= 0.95 - 2 * np.std(found) / np.sqrt(len(found))
 
 
-def test_what_costs_less_is_chosen(engine, tuned, vectors, monkeypatch):
+def test_what_costs_less_is_chosen(engine, tuned, asked, monkeypatch):
     every_saving_counts(monkeypatch)
     chosen = {}
     for worth in (0.0, 10.0):
         monkeypatch.setitem(planning._KEYWORD_WORTH, "bucket", 0)
         monkeypatch.setitem(planning._ENTRY_WORTH, "bucket", worth)
-        chosen[worth] = search(engine, tuned, vectors[N], recall=0.9)[1]["looked_for_by"]
+        chosen[worth] = search(engine, tuned, asked[0], recall=0.9)[1]["looked_for_by"]
     assert chosen == {0.0: "bucket", 10.0: "home"}
 
 
-def test_a_document_whose_home_is_not_told_is_found_and_healed(engine, tuned, vectors, monkeypatch):
+def test_a_document_whose_home_is_not_told_is_found_and_healed(engine, tuned, asked, monkeypatch):
     """As another client may write one, that knows of buckets only."""
     every_saving_counts(monkeypatch)
-    query = vectors[N + 7]
+    query = asked[7]
     known = engine.request("GET", f"/{tuned}/_doc/0")["_source"]["meta4"][FIELD]
     hashes = {key: value for key, value in known.items() if key != "home"}
     source = {FIELD: query.tolist(), "meta4": {FIELD: hashes}}
@@ -140,7 +148,7 @@ def test_a_document_whose_home_is_not_told_is_found_and_healed(engine, tuned, ve
 
 
 def test_an_index_from_before_there_were_homes(
-    engine, make_index, index_name, words_model, rows, vectors, monkeypatch
+    engine, make_index, index_name, words_model, rows, asked, monkeypatch
 ):
     """It is searched, loaded, tuned and asked for again as it is; a copy of it has homes."""
     every_saving_counts(monkeypatch)
@@ -150,7 +158,7 @@ def test_an_index_from_before_there_were_homes(
     assert make_index(words_model, hashing="client") == old
     old_calibration = tune_index(engine, index_name, n_queries=100)
     for within in ([], [{"range": {"tenth": {"lt": 5}}}]):
-        ids, explained = search(engine, index_name, vectors[N], within, recall=0.95)
+        ids, explained = search(engine, index_name, asked[0], within, recall=0.95)
         assert (len(ids), explained["looked_for_by"]) == (25, "bucket")
         assert explained["n_probes"] > 0
     assert heal_index(engine, index_name, dry_run=True) == 0

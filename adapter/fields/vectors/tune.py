@@ -148,10 +148,10 @@ def _measure_window(
 ) -> int:
     """The smallest window that loses less to the Hamming phase than the highest target allows.
 
-    Measured over all documents, where the buckets lose nothing and all loss is the window's.
+    Measured over all hashed documents, where the buckets lose nothing and all loss is the window's.
     """
     k = SMALLEST_K
-    truth = list(exact_neighbours(engine, index, spec, queries, k, lambda _: None))
+    truth = list(exact_neighbours(engine, index, spec, queries, k, lambda _: None, spec.hashed))
     n_documents = engine.count(index)
     everywhere = RequestPlan(None, k, 1.0, n_documents, None, "")
     for window in _WINDOWS:
