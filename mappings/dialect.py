@@ -79,6 +79,19 @@ class Dialect(ABC):
         Where `spec.is_unit`, what is in `within` has vectors of length 1.
         """
 
+    def knn_of_any(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+        """The same where documents may be in `within` that the model did not hash.
+
+        Where it is for us to scale vectors, theirs may have any length: they are all scored by
+        their cosines.
+        """
+        if not spec.is_unit:
+            return self.knn(spec, vector, k, within)
+        beside = [] if within is None else [within]
+        scaled = self.knn(spec, vector, k, {"bool": {"filter": [spec.hashed, *beside]}})
+        not_hashed: Body = {"bool": {"must_not": [spec.hashed], "filter": beside}}
+        return {"bool": {"should": [scaled, self.script(spec, vector, not_hashed)]}}
+
     @abstractmethod
     def graph_index_body(self, field: str, dims: int, graph: str) -> Body:
         """An index as one makes it without meta4, with the engine's own defaults."""

@@ -12,9 +12,9 @@ from .spec import IndexSpec
 _NEVER_BUILD_GRAPH = -1
 #: Back from k-NN's score of an inner product ip, which is 1 + ip, or 1 / (1 - ip) where ip is
 #: negative: https://docs.opensearch.org/latest/mappings/supported-field-types/knn-spaces/
-#: A vector that somebody made longer past us may have a product below -1, and no score may be
-#: below 0; asked to explain a document that it did not find, the engine has a score of 0.
-_OF_PRODUCT = "Math.max(0.0, _score >= 1 ? _score / 2 : (2 - 1 / _score) / 2)"
+#: A vector that was replaced past the hash may have any length, and no score may be negative; and
+#: asked to explain a document that it did not find, the engine has a score of 0.
+_OF_PRODUCT = "Math.max(0.0, Math.min(1.0, _score >= 1 ? _score / 2 : (2 - 1 / _score) / 2))"
 #: Lucene's own defaults for the graph.
 _M, _EF_CONSTRUCTION = 16, 100
 

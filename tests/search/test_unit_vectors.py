@@ -203,6 +203,13 @@ def test_a_vector_that_was_replaced_past_us_is_healed(
     written_past(engine, index_name, lines)
     if not by_script:
         monkeypatch.setattr(stale, "_by_script", lambda *_: False)
+    for query in (x[0], -x[0]):  # until then it may be ranked wrongly, but harms no other
+        clause = {"vector": query.tolist(), "k": 20, "recall": 1.0}
+        found = dict(scored(Meta4(engine), index_name, "similar", clause))
+        assert len(found) == 20
+        assert all(0 <= score <= 1 for score in found.values())
+        right = (1 + unit(now.astype(float)) @ unit(query[None].astype(float))[0]) / 2
+        assert [found[str(row)] for row in range(5, 20)] == pytest.approx(right[5:], abs=1e-6)
     healed = 0 if engine.dialect.normalises else 5
     assert heal_index(engine, index_name, dry_run=True) == healed
     assert heal_index(engine, index_name) == healed

@@ -90,20 +90,15 @@ class PlannedVectors(PlannedClause):
         return bool(self.n_strays or self.spec.former_models or self.plan.probes is None)
 
     def query(self, within: Body | None, n: int) -> Body:
-        """See `PlannedClause`. Of what was written past us no vector need have length 1."""
+        """See `PlannedClause`."""
         if self._is_multiplied:
             a, b, c = self.vectors.tolist()
             return self.dialect.three_cos_mul(self.spec, a, b, c, within)
         vector = query_vector(self.site, self.vectors).tolist()
         if not self.is_cut:
             return self.dialect.script(self.spec, vector, within)
-        if not (self.spec.is_unit and self._may_find_others):
-            return self.dialect.knn(self.spec, vector, n, within)
-        ours = self.spec.hashed
-        beside = [] if within is None else [within]
-        scaled = self.dialect.knn(self.spec, vector, n, conditions([ours, *beside], []))
-        others = self.dialect.script(self.spec, vector, conditions(beside, [ours]))
-        return {"bool": {"should": [scaled, others]}}
+        knn = self.dialect.knn_of_any if self._may_find_others else self.dialect.knn
+        return knn(self.spec, vector, n, within)
 
     def phases(self) -> Body | None:
         """First by bits in common, then the best of them by cosine.
