@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..mappings.spec import IndexSpec
 from ..models.embeddings import UNIT_ROUNDING, UNIT_TOLERANCE
+from ..models.graphs.grid import UNROLLED
 from ..models.model import HashModel
 from ..models.probing.directory import term_width
 from .painless import FUNCTIONS, MAIN
@@ -25,8 +26,6 @@ from .painless import FUNCTIONS, MAIN
 MAX_WEIGHTS = 1_000_000
 #: The character of a zero weight; the whole range is U+0041 to U+07BF, at most two bytes each.
 _ZERO = 1024
-#: The dot product is unrolled by this much; rows are filled up with zero weights.
-_UNROLL = 4
 
 
 def check_pipeline_fits(model: HashModel) -> None:
@@ -62,7 +61,7 @@ def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
     check_pipeline_fits(model)
     weights = model.weights
     dims = weights.code_rows.shape[1]
-    padded = -(-dims // _UNROLL) * _UNROLL
+    padded = -(-dims // UNROLLED) * UNROLLED
     params: dict[str, Any] = {
         "root": spec.fields.root,
         "what": spec.field,
@@ -82,11 +81,10 @@ def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
         "code_offsets": weights.code_offsets.tolist(),
     }
     if weights.bucket_kind == "cells":
-        centroids = weights.bucket_rows.astype(np.float64) * weights.scale
         params |= {
             "scale": weights.scale,
             "soar_lambda": weights.soar_lambda,
-            "squares": (1.0 + np.square(centroids).sum(axis=1)).tolist(),
+            "squares": weights.loss_constants.tolist(),
         }
     else:
         params |= {

@@ -3,13 +3,14 @@
 import base64
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EmbeddingError
 
+T = TypeVar("T", np.float32, np.float64)
 Embeddings = NDArray[np.float32]
 #: Called with (what is being done, steps done, steps in all).
 Progress = Callable[[str, int, int], None]
@@ -22,6 +23,9 @@ UNIT_TOLERANCE = 1e-5
 UNIT_ROUNDING = 1e-7
 #: Numbers that BLAS multiplies with a vector without waking a thread: OpenBLAS from 9,216.
 _BLOCK = 4_096
+#: Multiplications of two matrices that it does without: OpenBLAS up to 2 ** 18. Of their inner
+#: axis, so many numbers at once leave a block enough rows.
+_MATRIX, _DEEP = 1 << 18, 128
 
 
 def no_progress(_stage: str, _done: int, _total: int) -> None:
@@ -158,6 +162,36 @@ def products(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[
     found: NDArray[np.float32] = np.empty(n, dtype=np.float32)
     np.matmul(rows[:rest].reshape(-1, height, dims), vector, out=found[:rest].reshape(-1, height))
     np.matmul(rows[rest:], vector, out=found[rest:])
+    return found
+
+
+def matrix_products(rows: NDArray[T], columns: NDArray[T]) -> NDArray[T]:
+    """Products of rows with many vectors, on this thread alone; see `products`.
+
+    Args:
+        rows: (n, dims).
+        columns: (dims, m), a vector in each column.
+
+    Returns:
+        (n, m) sums, in no certain order.
+    """
+    (n, dims), m = rows.shape, columns.shape[1]
+    columns = np.ascontiguousarray(columns)  # a tenth faster
+    found = np.empty((n, m), dtype=rows.dtype)
+    added = np.empty_like(found) if dims > _DEEP else found
+    for start in range(0, dims, _DEEP):
+        left, right = rows[:, start : start + _DEEP], columns[start : start + _DEEP]
+        into = added if start else found
+        height = max(1, _MATRIX // (m * len(right)))
+        rest = n - n % height
+        np.matmul(
+            left[:rest].reshape(-1, height, len(right)),
+            right,
+            out=into[:rest].reshape(-1, height, m),
+        )
+        np.matmul(left[rest:], right, out=into[rest:])
+        if start:
+            found += added
     return found
 
 

@@ -14,8 +14,9 @@ from .artifact import Manifest, TrainingData, checksum, fingerprint, read_artifa
 from .codes import pack_bits
 from .embeddings import Embeddings, Progress, as_training_embeddings, no_progress, products, unit
 from .graphs.grid import GridWeights
+from .graphs.linear_hash import LinearHash
 from .graphs.network import Layer, Router
-from .graphs.runtime import open_session, run_in_batches
+from .graphs.runtime import open_session, run, run_in_batches
 from .kinds.cells import fit_cells
 from .kinds.itq import fit_itq
 from .kinds.lsh import fit_lsh
@@ -169,11 +170,11 @@ class HashModel:
         Raises:
             EmbeddingError: another number of dimensions.
         """
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dims:
-            raise EmbeddingError(
-                f"the model hashes embeddings of {self.dims} dimensions, got {embeddings.shape}"
-            )
-        bits, buckets = run_in_batches(self._session, ["bits", "buckets"], embeddings)
+        self._check_dims(embeddings)
+        if self.is_linear:
+            bits, buckets = self._linear.bits(embeddings), self._linear.buckets(embeddings)
+        else:
+            bits, buckets = run_in_batches(self._session, ["bits", "buckets"], embeddings)
         return Hashes(pack_bits(bits), buckets)
 
     def first_bucket_counts(self, embeddings: Embeddings) -> NDArray[np.int64]:
@@ -181,12 +182,18 @@ class HashModel:
         return np.bincount(self.buckets(embeddings)[:, 0], minlength=self.n_buckets)
 
     def encode(self, embeddings: Embeddings) -> NDArray[np.uint8]:
-        """Packed codes, (n, ceil(n_bits / 8)) uint8."""
-        return self.hash(embeddings).codes
+        """Packed codes, (n, ceil(n_bits / 8)) uint8; see `hash`."""
+        if not self.is_linear:
+            return self.hash(embeddings).codes
+        self._check_dims(embeddings)
+        return pack_bits(self._linear.bits(embeddings))
 
     def buckets(self, embeddings: Embeddings) -> NDArray[np.int64]:
-        """Bucket ids, (n, buckets_per_document) int64."""
-        return self.hash(embeddings).buckets
+        """Bucket ids, (n, buckets_per_document) int64; see `hash`."""
+        if not self.is_linear:
+            return self.hash(embeddings).buckets
+        self._check_dims(embeddings)
+        return self._linear.buckets(embeddings)
 
     @cached_property
     def terms(self) -> list[str]:
@@ -281,9 +288,19 @@ class HashModel:
             soar_lambda=float(values["soar_lambda"]),
         )
 
+    def _check_dims(self, embeddings: Embeddings) -> None:
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.dims:
+            raise EmbeddingError(
+                f"the model hashes embeddings of {self.dims} dimensions, got {embeddings.shape}"
+            )
+
+    @cached_property
+    def _linear(self) -> LinearHash:
+        return LinearHash(self.weights)
+
     def _constants(self, names: list[str]) -> dict[str, Any]:
         any_vector = np.ones((1, self.dims), dtype=np.float32)
-        return dict(zip(names, self._session.run(names, {"embedding": any_vector}), strict=True))
+        return dict(zip(names, run(self._session, names, any_vector), strict=True))
 
     @cached_property
     def _session(self) -> Any:

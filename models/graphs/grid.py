@@ -1,23 +1,29 @@
 """Weights on an integer grid: the one definition of a linear hash that every runtime shares.
 
-A hash is computed in three places: onnxruntime (client), Painless (ingest pipeline) and
-NumPy (tests). They add in different orders, so float32 sums would differ and with them bits
-near a boundary. Here weights are integers in [-GRID_MAX, GRID_MAX] and sums are float64: a
-float32 input times such an integer is exact, and what is left of the order of addition is
-1e-16 of the sum. The range is chosen so that a weight is one character of two UTF-8 bytes
-in the pipeline (`meta4.ingest.pipeline`).
+A hash is computed in two places, Painless (ingest pipeline) and NumPy (`linear_hash.py`), and
+anybody may compute it in a third with onnxruntime. Here weights are integers in
+[-GRID_MAX, GRID_MAX] and sums are float64: a float32 input times such an integer is exact, and
+what is left of the order of addition is 1e-16 of the sum. The first two add in one order, that
+of `dots` and `lengths`, and so agree on ties, too. The range is chosen so that a weight is one
+character of two UTF-8 bytes in the pipeline (`meta4.ingest.pipeline`).
 
     margin_r(x) = <rows_r, x> - offsets_r * |x|        bit_r = margin_r > 0
     cosine_j(x) = scale * <rows_j, x> / |x|            cell  = argmax_j, lowest id on ties
+    loss_j(x)   = constants_j - 2 * cosine_j(x) + lambda * (<d, x> / |x| - scale * <rows_j, d>)^2
+                                                       second = argmin_j, j != cell, lowest id
+    where d is the direction of the residual x / |x| - scale * rows_cell
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 GRID_MAX = 959
+#: Products that are added up before they are added to a sum: the pipeline's loop is unrolled so.
+UNROLLED = 4
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,37 @@ class GridWeights:
         """Bits of one table's bucket; meaningless for cells."""
         return len(self.bucket_rows) // self.n_tables
 
+    @cached_property
+    def loss_constants(self) -> NDArray[np.float64]:
+        """(n_buckets,) 1 + |c|^2, the part of SOAR's loss that is a cell's own."""
+        centroids = self.bucket_rows.astype(np.float64) * self.scale
+        constants: NDArray[np.float64] = 1.0 + np.square(centroids).sum(axis=1)
+        return constants
+
     @property
     def size(self) -> int:
         """Number of weights."""
         return int(self.bucket_rows.size + self.code_rows.size)
+
+
+def dots(a: NDArray[Any], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) products of the rows of two (n, dims) matrices, added in the order of the definition."""
+    n, dims = a.shape
+    products = np.zeros((n, -(-dims // UNROLLED), UNROLLED))
+    np.multiply(a, b, out=products.reshape(n, -1)[:, :dims])
+    return in_order(in_order(products))
+
+
+def lengths(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) lengths of (n, dims) vectors, likewise."""
+    found: NDArray[np.float64] = np.sqrt(in_order(x * x))
+    return found
+
+
+def in_order(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over the last axis, from its first number to its last."""
+    sums: NDArray[np.float64] = np.add.accumulate(numbers, axis=-1)[..., -1]
+    return sums
 
 
 def hyperplanes_to_grid(

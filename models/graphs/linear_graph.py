@@ -123,8 +123,7 @@ def cell_buckets(graph: OnnxGraph, unit_x: str, weights: GridWeights) -> str:
     penalty = graph.add("Mul", [along, along])
     if weights.soar_lambda != 1.0:
         penalty = graph.add("Mul", [penalty, graph.const(weights.soar_lambda)])
-    centroids = weights.bucket_rows.astype(np.float64) * weights.scale
-    constant = graph.const(1.0 + np.square(centroids).sum(axis=1))
+    constant = graph.const(weights.loss_constants)
     loss = graph.add("Add", [graph.add("Sub", [constant, cosine_twice]), penalty])
     never = graph.add("Expand", [graph.const(_NEVER), graph.add("Shape", [first])])
     others = graph.add("ScatterElements", [loss, first, never], axis=1)

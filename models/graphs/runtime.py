@@ -8,12 +8,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ...errors import ArtifactError
-from ..embeddings import Embeddings, Progress, no_progress
+from ..embeddings import Embeddings
 
 #: 64 rows by 4,096 cells in float64 are 2 MB, about a core's cache: 16 and 512 were 10% slower.
 _BATCH = 64
-#: Batches between two calls of a progress callback.
-_SHOWN = 64
 
 
 def open_session(onnx_bytes: bytes) -> Any:
@@ -33,8 +31,21 @@ def open_session(onnx_bytes: bytes) -> Any:
         ) from error
 
 
+def run(session: Any, outputs: Sequence[str], batch: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """Some outputs for (n, dims) embeddings.
+
+    Raises:
+        ArtifactError: the model is not what its manifest says.
+    """
+    try:
+        found: list[NDArray[Any]] = session.run(list(outputs), {"embedding": batch})
+    except Exception as error:  # see `open_session`
+        raise ArtifactError(f"onnxruntime cannot run the model: {error}") from error
+    return found
+
+
 def run_in_batches(
-    session: Any, outputs: Sequence[str], embeddings: Embeddings, progress: Progress = no_progress
+    session: Any, outputs: Sequence[str], embeddings: Embeddings
 ) -> list[NDArray[Any]]:
     """Some outputs for all rows.
 
@@ -42,19 +53,12 @@ def run_in_batches(
         session: of a hash model.
         outputs: names, each of an output with a row for each embedding.
         embeddings: (n, dims) float32, n > 0.
-        progress: called with ("hashing", rows done, n).
 
     Raises:
-        ArtifactError: the model is not what its manifest says.
+        ArtifactError: see `run`.
     """
-    n = len(embeddings)
     found = []
-    for i, start in enumerate(range(0, n, _BATCH)):
+    for start in range(0, len(embeddings), _BATCH):
         batch = np.ascontiguousarray(embeddings[start : start + _BATCH], dtype=np.float32)
-        try:
-            found.append(session.run(list(outputs), {"embedding": batch}))
-        except Exception as error:  # see `open_session`
-            raise ArtifactError(f"onnxruntime cannot run the model: {error}") from error
-        if i % _SHOWN == 0 or start + _BATCH >= n:
-            progress("hashing", min(start + _BATCH, n), n)
+        found.append(run(session, outputs, batch))
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]

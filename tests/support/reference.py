@@ -3,24 +3,38 @@
 import numpy as np
 
 
+def in_order(numbers):
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
+
+
+def dot(row, x):
+    """As `models/graphs/grid.py` adds it up."""
+    products = [float(a) * float(b) for a, b in zip(row.tolist(), x.tolist(), strict=True)]
+    return in_order(in_order(products[i : i + 4]) for i in range(0, len(products), 4))
+
+
+def length(x):
+    return np.sqrt(in_order((x * x).tolist()))
+
+
 def reference_bits(weights, x):
     """Code bits of one float32 vector, row by row."""
     x = np.asarray(x, dtype=np.float64)
-    length = np.sqrt((x * x).sum())
-    margins = [
-        float(row.astype(np.float64) @ x - offset * length)
-        for row, offset in zip(weights.code_rows, weights.code_offsets, strict=True)
-    ]
-    return np.array([margin > 0 for margin in margins])
+    norm = length(x)
+    pairs = zip(weights.code_rows, weights.code_offsets, strict=True)
+    return np.array([dot(row, x) - offset * norm > 0 for row, offset in pairs])
 
 
 def reference_buckets(weights, x):
     """Bucket ids of one float32 vector, by the definitions in `models/graphs/grid.py` and SOAR."""
     x = np.asarray(x, dtype=np.float64)
-    length = np.sqrt((x * x).sum())
-    rows = weights.bucket_rows.astype(np.float64)
+    norm = length(x)
+    products = [dot(row, x) for row in weights.bucket_rows]
     if weights.bucket_kind == "bits":
-        bits = rows @ x - weights.bucket_offsets * length > 0
+        bits = np.array(products) - weights.bucket_offsets * norm > 0
         per_table = len(bits) // weights.n_tables
         ids = []
         for table in range(weights.n_tables):
@@ -29,17 +43,19 @@ def reference_buckets(weights, x):
                 number = 2 * number + int(bit)
             ids.append(number + table * 2**per_table)
         return ids
-    u = x / length
-    centroids = rows * weights.scale
-    first = int(np.argmax(centroids @ u))
-    residual = u - centroids[first]
-    direction = residual / np.linalg.norm(residual)
-    losses = [
-        np.sum((u - c) ** 2) + weights.soar_lambda * float((u - c) @ direction) ** 2
-        for c in centroids
-    ]
+    scale = weights.scale
+    cosines = [product * scale / norm for product in products]
+    first = cosines.index(max(cosines))
+    residual = x / norm - weights.bucket_rows[first] * scale
+    direction = residual / max(length(residual), 1e-300)
+    along = in_order((direction * x / norm).tolist())
+    losses = []
+    for row, cosine in zip(weights.bucket_rows, cosines, strict=True):
+        squares = 1.0 + np.square(row * scale).sum()
+        across = along - dot(row, direction) * scale
+        losses.append(squares - 2.0 * cosine + weights.soar_lambda * across * across)
     losses[first] = np.inf
-    return [first, int(np.argmin(losses))]
+    return [first, losses.index(min(losses))]
 
 
 def reference_hamming(a, b):

@@ -13,9 +13,8 @@ from torch.nn import functional
 from ...artifact import fingerprint
 from ...embeddings import Embeddings, Progress, unit
 from ...graphs.grid import GridWeights
-from ...graphs.linear_graph import linear_hash_to_onnx
+from ...graphs.linear_hash import LinearHash
 from ...graphs.network import Router
-from ...graphs.runtime import open_session, run_in_batches
 from ...kinds.cells import fit_cells
 from ...specs import LearnedSpec
 from ..layers import layer_of
@@ -77,8 +76,7 @@ def fit_routed_cells(
     device = choose_device(options.device)
     weights = fit_cells(embeddings, spec, progress)
     directions = unit(embeddings).astype(np.float32)
-    session = open_session(linear_hash_to_onnx(weights))
-    (cells,) = run_in_batches(session, ["buckets"], embeddings, progress)
+    cells = LinearHash(weights).buckets(embeddings, progress)
     rng = np.random.default_rng(spec.seed)
     queries = rng.permutation(len(directions))[:_MOST_QUERIES]
     neighbours = cell_neighbours(directions, cells, queries, weights, spec.n_neighbours, progress)
