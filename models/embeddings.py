@@ -202,13 +202,13 @@ def unit(embeddings: NDArray[Any]) -> NDArray[np.float64]:
     return result
 
 
-def lengths_of(embeddings: Embeddings) -> NDArray[np.float64]:
-    """Lengths of (n, dims) float32 rows.
+def lengths_of(embeddings: NDArray[Any]) -> NDArray[np.float64]:
+    """(n,) lengths of (n, dims) rows.
 
     Squares are added one after the other, as a script adds them: the last bit is the same.
     """
-    squares = np.square(embeddings.astype(np.float64))
-    lengths: NDArray[np.float64] = np.sqrt(np.cumsum(squares, axis=1)[:, -1])
+    squares = np.square(embeddings, dtype=np.float64)
+    lengths: NDArray[np.float64] = np.sqrt(np.add.accumulate(squares, axis=1)[:, -1])
     return lengths
 
 

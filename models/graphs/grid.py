@@ -4,7 +4,7 @@ A hash is computed in two places, Painless (ingest pipeline) and NumPy (`linear_
 anybody may compute it in a third with onnxruntime. Here weights are integers in
 [-GRID_MAX, GRID_MAX] and sums are float64: a float32 input times such an integer is exact, and
 what is left of the order of addition is 1e-16 of the sum. The first two add in one order, that
-of `dots` and `lengths`, and so agree on ties, too. The range is chosen so that a weight is one
+of `dots` and `lengths_of`, and so agree on ties, too. The range is chosen so that a weight is one
 character of two UTF-8 bytes in the pipeline (`meta4.ingest.pipeline`).
 
     margin_r(x) = <rows_r, x> - offsets_r * |x|        bit_r = margin_r > 0
@@ -81,12 +81,6 @@ def dots(a: NDArray[Any], b: NDArray[np.float64]) -> NDArray[np.float64]:
     products = np.zeros((n, -(-dims // UNROLLED), UNROLLED))
     np.multiply(a, b, out=products.reshape(n, -1)[:, :dims])
     return in_order(in_order(products))
-
-
-def lengths(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) lengths of (n, dims) vectors, likewise."""
-    found: NDArray[np.float64] = np.sqrt(in_order(x * x))
-    return found
 
 
 def in_order(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embeddings import Embeddings, Progress, matrix_products, no_progress
+from ..embeddings import Embeddings, Progress, lengths_of, matrix_products, no_progress
 from ..statistics import table_buckets
-from .grid import GridWeights, dots, in_order, lengths
+from .grid import GridWeights, dots, in_order
 
 #: Relative error of a rounding to float32, and to float64.
 _ROUNDING_32, _ROUNDING_64 = 2.0**-24, 2.0**-53
@@ -99,7 +99,7 @@ class _Hyperplanes:
 
     def signs(self, x: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(n, n_rows) whether margins of (n, dims) vectors are above zero."""
-        norms = lengths(x)
+        norms = lengths_of(x)
         margins = matrix_products(self._doubles, x.T) - self._offsets[:, None] * norms
         signs: NDArray[np.bool_] = margins > 0.0
         near = np.flatnonzero(np.abs(margins) <= self._near[:, None] * norms)
@@ -135,7 +135,7 @@ class _Cells:
 
     def ids(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
         """(n, 2) ids of the cells of (n, dims) vectors."""
-        rows, scale, norms = self._weights.bucket_rows, self._weights.scale, lengths(x)
+        rows, scale, norms = self._weights.bucket_rows, self._weights.scale, lengths_of(x)
         u = x / norms[:, None]
 
         def cosines(cells: NDArray[np.intp], of: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -146,7 +146,7 @@ class _Cells:
         first = _least(near, lambda cells, of: -cosines(cells, of))
 
         residuals = u - rows[first] * scale
-        directions = residuals / np.maximum(lengths(residuals), _TINY)[:, None]
+        directions = residuals / np.maximum(lengths_of(residuals), _TINY)[:, None]
         along = in_order(directions * x / norms[:, None])
 
         def losses(cells: NDArray[np.intp], of: NDArray[np.intp]) -> NDArray[np.float64]:
