@@ -3,6 +3,7 @@
 import numpy as np
 import orjson
 import pytest
+from support.grids import cell_weights, hard_vectors, model_of, spherical
 from support.specs import SPECS
 from support.words import FIELD
 
@@ -71,6 +72,23 @@ def test_ten_thousand_documents_have_the_clients_bits_and_buckets(
         hashes = found[row]["meta4"][FIELD]
         assert hashes["bucket"] == [terms[b] for b in buckets[row]]
         assert {name: hashes[name] for name in parts[row]} == parts[row]
+
+
+def test_both_sides_decide_alike_where_it_is_hard(engine, make_index, index_name):
+    rng = np.random.default_rng(6)
+    rows = spherical(rng, 24, 10)
+    model = model_of(cell_weights(rows))
+    spec = make_index(model, hashing="server")
+    x = hard_vectors(rng, rows)
+    lengths = np.linalg.norm(x.astype(np.float64), axis=1)
+    x = x[(lengths > 1e-15) & (lengths < 1e15)]  # what both engines' own fields take
+    lines = []
+    for row, vector in enumerate(x.tolist()):
+        lines += [{"index": {"_id": str(row)}}, {FIELD: vector}]
+    assert all(item["status"] == 201 for item in bulk(engine, index_name, lines))
+    found = engine.sources(index_name, [str(row) for row in range(len(x))])
+    for vector, source in zip(x, found, strict=True):
+        assert_same(source["meta4"][FIELD], client_hashes(model, spec, vector))
 
 
 @pytest.mark.parametrize("kind", SPECS)
