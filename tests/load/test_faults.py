@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from benchmarks.faults import Fault
-from support.command_line import command, meta4
+from support.command_line import command, meta4_here
 from support.servers import on_one_engine, proxy_before, running
 from support.words import FIELD, assert_all_there, word_documents
 
@@ -265,7 +265,7 @@ def test_refused_documents_are_corrected_and_replayed(
     short = json.dumps({"_id": "b", FIELD: [1, 2], "title": "b"})
     (tmp_path / "rows.ndjson").write_text(f"{good}\n{short}\n{{broken\n")
     letters = tmp_path / "letters.ndjson"
-    loaded = meta4("ingest", tmp_path / "rows.ndjson", "--index", index_name, "--dead-letters",
+    loaded = meta4_here("ingest", tmp_path / "rows.ndjson", "--index", index_name, "--dead-letters",
                    letters, url=node.url)  # fmt: skip
     assert loaded.returncode == 2
     assert f"meta4 ingest --replay {letters}" in " ".join(loaded.stderr.split())
@@ -274,14 +274,16 @@ def test_refused_documents_are_corrected_and_replayed(
     assert (second["text"], second["reason"][:8]) == ("{broken", "not JSON")
     first["document"][FIELD] = vectors[1].tolist()
     letters.write_text(f"{json.dumps(second)}\n{json.dumps(first)}\n")
-    replayed = meta4("ingest", "--replay", letters, "--index", index_name, "--json", url=node.url)
+    replayed = meta4_here(
+        "ingest", "--replay", letters, "--index", index_name, "--json", url=node.url
+    )
     assert replayed.returncode == 2, replayed.stderr
     assert json.loads(replayed.stdout)["indexed"] == 1
     (left,) = (json.loads(line) for line in letters.read_text().splitlines())
     assert left["text"] == "{broken"
     left["text"] = json.dumps({"_id": "c", FIELD: vectors[2].tolist()})
     letters.write_text(json.dumps(left))
-    replayed = meta4("ingest", "--replay", letters, "--index", index_name, url=node.url)
+    replayed = meta4_here("ingest", "--replay", letters, "--index", index_name, url=node.url)
     assert replayed.returncode == 0, replayed.stderr
     assert not letters.exists()
     engine.refresh(index_name)
@@ -289,10 +291,10 @@ def test_refused_documents_are_corrected_and_replayed(
     assert {hit["_id"] for hit in hits} == {"a", "b", "c"}
     for bad in ("[1]", "{}", "nonsense"):
         letters.write_text(bad)
-        refused = meta4("ingest", "--replay", letters, "--index", index_name, url=node.url)
+        refused = meta4_here("ingest", "--replay", letters, "--index", index_name, url=node.url)
         assert refused.returncode == 2
         assert "letters.ndjson line 1" in refused.stderr.replace("\n", " ")
-    both = meta4("ingest", "--replay", letters, "--index", index_name, "--id-field", "x")
+    both = meta4_here("ingest", "--replay", letters, "--index", index_name, "--id-field", "x")
     assert (both.returncode, "leave out" in both.stderr) == (2, True)
 
 
@@ -305,11 +307,11 @@ def test_a_checkpoint_of_something_else_is_refused(
     asked = ["ingest", tmp_path / "v.npy", "--index", index_name, "--checkpoint", checkpoint]
     load = {"index": [], "files": {}, "ids": None, "id_field": None}
     checkpoint.write_text(json.dumps({"load": load, "n_settled": 3, "dead_letters": 0}))
-    refused = meta4(*asked, url=node.url)
+    refused = meta4_here(*asked, url=node.url)
     assert refused.returncode == 2
     assert "other files, index" in refused.stderr.replace("\n", " ")
     checkpoint.write_text("{}")
-    refused = meta4(*asked, url=node.url)
+    refused = meta4_here(*asked, url=node.url)
     assert (refused.returncode, "is no checkpoint" in refused.stderr) == (2, True)
 
 

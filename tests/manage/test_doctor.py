@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from support.command_line import meta4
+from support.command_line import meta4_here
 from support.words import FIELD, word_documents
 
 from meta4 import Document, HashModel
@@ -41,14 +41,14 @@ def test_an_index_in_good_health_and_each_illness(
     healthy = looked_at(engine, index_name)
     assert {what: finding.todo for what, finding in healthy.items()} == dict.fromkeys(healthy, "")
     assert set(healthy) == {"documents", "buckets", "drift", "promise", "shards", "segments"}
-    fine = meta4("index", "doctor", index_name, "--queries", 20, url=node.url)
+    fine = meta4_here("index", "doctor", index_name, "--queries", 20, url=node.url)
     assert fine.returncode == 0, fine.stdout
 
     lines = [{"update": {"_id": sample.words[0]}}, {"doc": {FIELD: vectors[9000].tolist()}}]
     engine.bulk(index_name, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     stray = {FIELD: vectors[9001].tolist()}
     engine.request("PUT", f"/{index_name}/_doc/x", body=stray, params={"pipeline": "_none"})
-    ill = meta4("index", "doctor", index_name, "--queries", 20, "--json", url=node.url)
+    ill = meta4_here("index", "doctor", index_name, "--queries", 20, "--json", url=node.url)
     assert ill.returncode == 1
     documents = json.loads(ill.stdout)[0]
     assert documents["figures"]["stale"] == 2

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from support.command_line import meta4
+from support.command_line import meta4_here
 
 from meta4 import HashModel
 from meta4.errors import InputError
@@ -120,7 +120,7 @@ def test_from_the_command_line(vectors, tmp_path):
     classes = "\n".join(str(int(value)) for value in (vectors[:3000, 0] > 0))
     (tmp_path / "classes.txt").write_text(classes)
     out = tmp_path / "best"
-    done = meta4("train", tmp_path / "v.npy", "--auto", "--minutes", 0.05, "--recall", 0.9,
+    done = meta4_here("train", tmp_path / "v.npy", "--auto", "--minutes", 0.05, "--recall", 0.9,
                  "--labels", tmp_path / "classes.txt", "--out", out, "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -136,7 +136,7 @@ def test_from_the_command_line(vectors, tmp_path):
         (["--auto", "--buckets", 8], "leave --model"),
         (["--minutes", 3], "--minutes belongs to --auto"),
     ):
-        done = meta4("train", tmp_path / "v.npy", *options, "--out", tmp_path / "none")
+        done = meta4_here("train", tmp_path / "v.npy", *options, "--out", tmp_path / "none")
         assert done.returncode == 2
         assert words in done.stderr
         assert not (tmp_path / "none").exists()

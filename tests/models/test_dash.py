@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support.command_line import meta4
+from support.command_line import meta4_here
 from support.searches import best_of, every_saving_counts, row_documents, search
 from support.servers import on_one_engine
 from support.specs import CPU
@@ -178,17 +178,17 @@ def test_the_command_explains_what_it_measured(tmp_path, labelled):
     arguments = ["train", tmp_path / "x.npy", "--model", "dash", "--k", 10, "--explain"]
     arguments += ["--layers", 32, "--epochs", 2, "--out", tmp_path / "m"]
     labels = ["--labels", tmp_path / "classes.txt"]
-    done = meta4(*arguments, *labels)
+    done = meta4_here(*arguments, *labels)
     assert done.returncode == 0, done.stderr
     for words in ("fractal dimension of the sub-space", "scale of 10 neighbours, r", "chosen"):
         assert words in done.stdout
     assert "hash functions of a table, m" in done.stdout
     assert (tmp_path / "m" / PLOT_FILE).exists()
     arguments[-1] = tmp_path / "n"
-    told = json.loads(meta4(*arguments, "--tables", 3, "--json").stdout)
+    told = json.loads(meta4_here(*arguments, "--tables", 3, "--json").stdout)
     assert told["measured"]["tables"] == told["buckets_per_document"] == 3
     assert not told["measured"]["measured"]
     assert told["measured"]["n_classes"] == 1
-    refused = meta4("train", tmp_path / "x.npy", "--explain", "--out", tmp_path / "o")
+    refused = meta4_here("train", tmp_path / "x.npy", "--explain", "--out", tmp_path / "o")
     assert refused.returncode == 2
     assert "--model dash" in refused.stderr

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from support.command_line import command, hear_interrupts, meta4
+from support.command_line import command, hear_interrupts, meta4_here
 from support.specs import CPU
 from support.vectors import mixture, unit
 
@@ -346,7 +346,7 @@ def test_a_stopped_command_line_training_is_resumed(tmp_path):
         stopped.kill()
     assert stopped.returncode == 130
     assert "--resume goes on" in said
-    other = meta4(*arguments, "--epochs", 4, "--resume")
+    other = meta4_here(*arguments, "--epochs", 4, "--resume")
     assert other.returncode == 2
     assert "another spec" in other.stderr
     assert (out / CSV_FILE).exists()
@@ -367,6 +367,6 @@ def test_only_what_is_trained_is_resumed(tmp_path, kind, words):
     np.save(tmp_path / "x.npy", mixture(n=200)[0])
     arguments = ["train", tmp_path / "x.npy", "--model", kind, "--buckets", 4, "--resume"]
     arguments += ["--out", tmp_path / "model", *(["--batch", 32] if kind == "learned" else [])]
-    done = meta4(*arguments)
+    done = meta4_here(*arguments)
     assert done.returncode == 2
     assert words in done.stderr

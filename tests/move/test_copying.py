@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from support.command_line import meta4
+from support.command_line import meta4_here
 from support.vectors import unit
 from support.words import FIELD, word_documents
 
@@ -238,16 +238,16 @@ def plain_body(engine):
 def test_the_command(ends, filled):
     _, target = ends
     urls = [f"{place.engine.url}/{place.index}" for place in ends]
-    done = meta4("copy", *urls, "--json")
+    done = meta4_here("copy", *urls, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["copied"], report["source_documents"], report["differing"]) == (N + 2, N + 2, [])
-    again = meta4("copy", *urls)
+    again = meta4_here("copy", *urls)
     assert again.returncode == 0, again.stderr
     assert f"{N + 2:,} in the source" in again.stdout
     # A document more in the target: the count tells.
     target.engine.request("PUT", f"/{target.index}/_doc/new%20one", body={"rank": 1})
-    done = meta4("copy", *urls)
+    done = meta4_here("copy", *urls)
     assert done.returncode == 1, (done.stdout, done.stderr)
-    assert meta4("copy", "words", urls[1]).returncode == 2
-    assert "belong together" in meta4("copy", *urls, "--field", FIELD).stderr
+    assert meta4_here("copy", "words", urls[1]).returncode == 2
+    assert "belong together" in meta4_here("copy", *urls, "--field", FIELD).stderr

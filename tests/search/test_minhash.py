@@ -5,7 +5,7 @@ import json
 import numpy as np
 import orjson
 import pytest
-from support.command_line import meta4
+from support.command_line import meta4_here
 from support.servers import on_one_engine
 from support.texts import SPEC, TEXTS, create_text_index
 
@@ -197,34 +197,40 @@ def test_from_the_command_line(engine, index_name, originals, texts, tmp_path):
     rows = ({"_id": str(i), "text": text} for i, text in enumerate(texts))
     (tmp_path / "t.ndjson").write_bytes(b"\n".join(map(orjson.dumps, rows)))
     (tmp_path / "blank.ndjson").write_text('{"text": " "}')
-    refused = meta4(
+    refused = meta4_here(
         "train", tmp_path / "blank.ndjson", "--model", "minhash", "--out", tmp_path / "m"
     )
     assert (refused.returncode, "line 1: text: a text without" in refused.stderr) == (2, True)
-    trained = meta4("train", tmp_path / "t.ndjson", "--model", "minhash", "--out", tmp_path / "m")
+    trained = meta4_here(
+        "train", tmp_path / "t.ndjson", "--model", "minhash", "--out", tmp_path / "m"
+    )
     assert trained.returncode == 0, trained.stderr
     assert "minhash-5-25x5@0" in trained.stdout
     at = ["--url", engine.url]
-    made = meta4("index", "create", index_name, "--model", tmp_path / "m", *at)
+    made = meta4_here("index", "create", index_name, "--model", tmp_path / "m", *at)
     assert made.returncode == 0, made.stderr
-    loaded = meta4("ingest", tmp_path / "t.ndjson", "--index", index_name, *at)
+    loaded = meta4_here("ingest", tmp_path / "t.ndjson", "--index", index_name, *at)
     assert loaded.returncode == 0, loaded.stderr
     for asked in (["0"], ["--text", texts[0]]):
-        found = meta4("similar", *asked, "--index", index_name, "--json", *at)
+        found = meta4_here("similar", *asked, "--index", index_name, "--json", *at)
         assert found.returncode == 0, found.stderr
         hits = json.loads(found.stdout)["hits"]
         # Its own duplicate is the first after those.
         assert str(len(originals)) in [hit["id"] for hit in hits][:3]
-    assert meta4("index", "show", index_name, *at).returncode == 0
-    assert "25, of 5 minima" in meta4("model", "show", tmp_path / "m").stdout
-    refused = meta4("model", "push", tmp_path / "m", *at)
+    assert meta4_here("index", "show", index_name, *at).returncode == 0
+    assert "25, of 5 minima" in meta4_here("model", "show", tmp_path / "m").stdout
+    refused = meta4_here("model", "push", tmp_path / "m", *at)
     assert (refused.returncode, "lies in its index" in refused.stderr) == (2, True)
-    refused = meta4("index", "create", "x", "--model", tmp_path / "m", "--plan", "centroid", *at)
+    refused = meta4_here(
+        "index", "create", "x", "--model", tmp_path / "m", "--plan", "centroid", *at
+    )
     assert (refused.returncode, "leave --strategy and --plan out" in refused.stderr) == (2, True)
-    refused = meta4("index", "tune", index_name, "--queries", 100, *at)
+    refused = meta4_here("index", "tune", index_name, "--queries", 100, *at)
     assert (refused.returncode, "a formula" in refused.stderr) == (2, True)
-    promised = meta4("index", "tune", index_name, *at)
+    promised = meta4_here("index", "tune", index_name, *at)
     assert (promised.returncode, f"{SPEC.found(0.7):.2%}" in promised.stdout) == (0, True)
-    refused = meta4("train", tmp_path / "t.ndjson", "--model", "minhash", "--bits", 8, "--out", "x")
+    refused = meta4_here(
+        "train", tmp_path / "t.ndjson", "--model", "minhash", "--bits", 8, "--out", "x"
+    )
     assert (refused.returncode, "leave the other options out" in refused.stderr) == (2, True)
     drop_index(engine, index_name)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.command_line import meta4
+from support.command_line import meta4_here
 from support.servers import on_one_engine
 from support.texts import SPEC, TEXTS, create_text_index, text_documents
 
@@ -162,21 +162,21 @@ def test_the_doctor_looks_at_texts(engine, text_index, texts):
 @on_one_engine
 def test_commands_take_an_index_of_texts(engine, text_index, tmp_path, texts):
     at = ["--url", engine.url]
-    measured = meta4("eval", text_index, "--queries", 40, "--json", *at)
+    measured = meta4_here("eval", text_index, "--queries", 40, "--json", *at)
     assert measured.returncode == 0, measured.stderr
     (result,) = json.loads(measured.stdout)
     assert result["details"]
-    shown = meta4("eval", text_index, "--queries", 20, *at)
+    shown = meta4_here("eval", text_index, "--queries", 20, *at)
     assert "similarity_from" in shown.stdout
-    refused = meta4("eval", text_index, "--recall", 0.9, *at)
+    refused = meta4_here("eval", text_index, "--recall", 0.9, *at)
     assert (refused.returncode, "leave --recall out" in refused.stderr) == (2, True)
     for command in ("heal", "show", "tune", "doctor --queries 20"):
-        done = meta4("index", *command.split(), text_index, *at)
+        done = meta4_here("index", *command.split(), text_index, *at)
         assert done.returncode == 0, done.stderr
     save_minhash(OTHER, tmp_path / "m")
     (tmp_path / "v.ndjson").write_text(json.dumps({"_id": "0", "body": {"text": [1.0]}}))
     make_alias(engine, f"{text_index}-alias", text_index)
     vectors = ["--vectors", tmp_path / "v.ndjson"]
     model = ["--model", tmp_path / "m"]
-    refused = meta4("index", "rehash", f"{text_index}-alias", *model, *vectors, *at)
+    refused = meta4_here("index", "rehash", f"{text_index}-alias", *model, *vectors, *at)
     assert (refused.returncode, "leave --vectors out" in refused.stderr) == (2, True)
