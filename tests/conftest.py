@@ -5,6 +5,10 @@ import hashlib
 import os
 from contextlib import ExitStack
 
+# Before NumPy and torch are imported: two processes and their servers share the cores, and threads
+# that wait for each other's small sums would spin on them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from support.servers import BOTH, SERVERS, running
 from support.specs import SPECS

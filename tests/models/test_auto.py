@@ -87,18 +87,17 @@ def test_the_choice_is_explained():
 
 def test_the_search_finds_what_looks_into_least(vectors):
     shown = []
-    found = find_model(
-        vectors[:20_000], Aim(minutes=0.6, device="cpu"), lambda *call: shown.append(call)
-    )
+    aim = Aim(minutes=0.3, device="cpu")
+    found = find_model(vectors[:10_000], aim, lambda *call: shown.append(call))
     assert {a.spec.kind for a in found.attempts} >= {"lsh", "itq", "cells"}
     assert len({a.n for a in found.attempts}) == 2
     whole = [a for a in found.attempts if a.n == found.chosen.n and not a.fault]
     assert found.chosen.looked_into <= 1.01 * min(a.looked_into for a in whole)
     assert found.model.manifest.spec == found.chosen.spec
-    assert found.model.manifest.training.n == 19_000
+    assert found.model.manifest.training.n == 9_000
     assert all(stage.startswith("trying: ") and done <= total for stage, done, total in shown)
 
-    base, queries = vectors[:19_000], vectors[20_000:20_500]
+    base, queries = vectors[:9_000], vectors[10_000:10_500]
     lsh = HashModel.fit(LshSpec(), base)
     (by_lsh,) = documents_looked_into(lsh, base, queries, "centroid", (0.95,))
     assert found.chosen.looked_into < by_lsh / 3
