@@ -30,7 +30,7 @@ demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARG
 	@$(BIN)/meta4 demo $(ARGS)
 
 test: $(TRAIN) ## Run the tests against real nodes of both engines (ARGS='-k name')
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 fuzz: $(TRAIN) ## Thousands of hostile documents, bodies, files, indexes and command lines (an hour)
 	META4_FUZZ=800 $(BIN)/python -m pytest tests/whole/test_fuzz.py tests/search/test_differential.py \

@@ -26,6 +26,13 @@ from meta4.ingest.hashers import DocumentHasher
 from meta4.ingest.text_hasher import TextHasher
 from meta4.models.specs import CellsSpec
 
+#: Files that take long and belong to no engine: begun early, so that no process is left alone with
+#: one of them at the end.
+LONG = (
+    "test_cluster", "test_permissions", "test_matrix", "test_node", "test_copying",
+    "test_training", "test_dash",
+)  # fmt: skip
+
 # Tests read tables; a process of xdist has a terminal's width from the one that started it.
 os.environ.pop("COLUMNS", None)
 # Documents in the order of their file: queries are drawn by it, and so the same in each run.
@@ -51,10 +58,14 @@ def models(vectors):
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Two processes run the tests, the servers of one engine in each; other files as they come."""
+    begun = [*BOTH, *LONG]
+    places = {}
     for item in items:
         given = getattr(item, "callspec", None)
-        server = given.params.get("node") if given else None
-        item.add_marker(pytest.mark.xdist_group(server or item.path.stem))
+        group = (given.params.get("node") if given else None) or item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+        places[item] = begun.index(group) if group in begun else len(begun)
+    items.sort(key=places.__getitem__)
 
 
 @pytest.fixture(scope="session")
