@@ -23,21 +23,20 @@ def folder(tmp_path_factory):
     return made
 
 
-@pytest.fixture
-def index(node, engine, index_name, folder):
-    """Two documents of each odd name are there, and what both engines take of the others."""
-    assert (
-        meta4_here("index", "create", index_name, "--model", folder, url=node.url).returncode == 0
-    )
+@pytest.fixture(scope="module")
+def index(node, engine, folder):
+    """A document of each odd name is there; who changes it sets it back."""
+    name = "shown"
+    assert meta4_here("index", "create", name, "--model", folder, url=node.url).returncode == 0
     rng = np.random.default_rng(0)
     lines = []
-    for name in (*ODD, MOVING):
-        lines += [{"index": {"_id": name}}, {"embedding": rng.standard_normal(4).tolist()}]
+    for odd in (*ODD, MOVING):
+        lines += [{"index": {"_id": odd}}, {"embedding": rng.standard_normal(4).tolist()}]
     payload = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    engine.bulk(index_name, payload, {"refresh": "true"})
-    yield index_name
-    engine.delete_index(index_name)
-    engine.delete_pipeline(f"meta4-{index_name}")
+    engine.bulk(name, payload, {"refresh": "true"})
+    yield name
+    engine.delete_index(name)
+    engine.delete_pipeline(f"meta4-{name}")
 
 
 @pytest.mark.server

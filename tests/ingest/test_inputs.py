@@ -539,11 +539,20 @@ NUMBERS = ["0", "-0.0", "1e5", "1.5E-7", "9223372036854775807", "184467440737095
            "1e300", "5e-324", "0.1", "100000000000000000000.0"]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def of_numbers(engine, tmp_path_factory):
+    """An index for one number after the other."""
+    made = SmallIndex(engine, f"numbers-{os.getpid()}", tmp_path_factory.mktemp("numbers"))
+    mapping = {"properties": {"o": {"type": "object", "enabled": False}}}
+    engine.request("PUT", f"/{made.name}/_mapping", mapping)
+    yield made
+    made.drop()
+
+
 @server
 @pytest.mark.parametrize("number", NUMBERS)
-def test_every_number_of_json_arrives_or_is_refused(small, number):
-    mapping = {"properties": {"o": {"type": "object", "enabled": False}}}
-    small.engine.request("PUT", f"/{small.name}/_mapping", mapping)
+def test_every_number_of_json_arrives_or_is_refused(of_numbers, number):
+    small = of_numbers
     loaded = small.load_text(f'{{"_id": "a", "o": {{"x": [{number}]}}}}')
     assert loaded.code == 0
     by_hand = f'{{"index": {{"_id": "b"}}}}\n{{"o": {{"x": [{number}]}}}}\n'

@@ -1,5 +1,7 @@
 """What users of such software have met elsewhere, each as it was tried, with the right answer."""
 
+import functools
+
 import numpy as np
 import orjson
 import pytest
@@ -10,14 +12,16 @@ from support.words import FIELD
 
 from meta4 import Document, DocumentHasher, HashModel, Meta4
 from meta4.adapter.engines.opensearch import OpenSearchEngine
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index
+from meta4.adapter.model_store import ModelStore
 from meta4.errors import ClauseError, ConflictError, EmbeddingError, NotFoundError, RefusedError
 from meta4.mappings.spec import STRATEGIES
 from meta4.models.specs import CellsSpec
 
 pytestmark = pytest.mark.server
 DIMS, N = 8, 3000
-PER_K = pytest.mark.parametrize("k", [9_984, 9_985, 9_999, 10_000])
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,29 @@ def x():
 @pytest.fixture(scope="module")
 def m8(x):
     return HashModel.fit(CellsSpec(n_bits=32, n_buckets=32, seed=1, iterations=3), x[:1000])
+
+
+@pytest.fixture(scope="module")
+def whole(engine, x, m8):
+    """All of x, in an index that is only read: `whole(strategy, shards)`, made when asked for."""
+    ref = ModelStore(engine).push("right-answers", m8)
+
+    @functools.cache
+    def get(strategy, shards=1):
+        name = f"right-{strategy}-{shards}"
+        spec = create_index(
+            engine, name, field=FIELD, ref=ref, model=m8, hashing="client",
+            strategy=strategy, shards=shards,
+        )  # fmt: skip
+        made.append(name)
+        assert not load_documents(engine, name, rows(x), DocumentHasher(m8, spec)).refusals
+        engine.refresh(name)
+        return name
+
+    made = []
+    yield get
+    for name in made:
+        engine.delete_index(name)
 
 
 def rows(x, start=0):
@@ -64,26 +91,23 @@ def placed(clause):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("shards", [1, 3])
-def test_case_01_the_k_nearest_in_every_place(
-    engine, make_index, index_name, x, m8, strategy, shards
-):
-    make_index(m8, docs=rows(x), hashing="client", strategy=strategy, shards=shards)
-    meta4, query = Meta4(engine), x[5] + x[6]
+def test_case_01_the_k_nearest_in_every_place(engine, whole, x, strategy, shards):
+    index, meta4, query = whole(strategy, shards), Meta4(engine), x[5] + x[6]
     right = set(nearest(x, query))
     for name, body in placed(similar(query)):
-        answer = meta4.search(index=index_name, body=body)
+        answer = meta4.search(index=index, body=body)
         assert set(ids(answer)) == right, name
         assert answer["hits"]["total"] == {"value": 10, "relation": "eq"}, name
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("shards", [1, 3])
-def test_case_02_pages_end_at_k(engine, make_index, index_name, x, m8, strategy, shards):
-    make_index(m8, docs=rows(x), hashing="client", strategy=strategy, shards=shards)
-    meta4, query, found, after = Meta4(engine), x[7], [], {}
+def test_case_02_pages_end_at_k(engine, whole, x, strategy, shards):
+    index, meta4 = whole(strategy, shards), Meta4(engine)
+    query, found, after = x[7], [], {}
     for _ in range(4):
         body = {"query": similar(query), "size": 5, "sort": ["_score", {"_seq_no": "asc"}], **after}
-        hits = meta4.search(index=index_name, body=body)["hits"]["hits"]
+        hits = meta4.search(index=index, body=body)["hits"]["hits"]
         if not hits:
             break
         found.append([hit["_id"] for hit in hits])
@@ -95,13 +119,12 @@ def test_case_02_pages_end_at_k(engine, make_index, index_name, x, m8, strategy,
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("recall", [0.9, 1.0])
 def test_case_03_through_an_alias_with_a_filter(
-    engine, make_index, index_name, x, m8, monkeypatch, strategy, recall
+    engine, whole, index_name, x, monkeypatch, strategy, recall
 ):
     every_saving_counts(monkeypatch)
-    make_index(m8, docs=rows(x), hashing="client", strategy=strategy)
-    tune_index(engine, index_name, n_queries=100)
-    alias = f"{index_name}-de"
-    add = {"index": index_name, "alias": alias, "filter": {"term": {"lang": "de"}}}
+    index, alias = whole(strategy), f"{index_name}-de"
+    tune_index(engine, index, n_queries=100)
+    add = {"index": index, "alias": alias, "filter": {"term": {"lang": "de"}}}
     engine.request("POST", "/_aliases", {"actions": [{"add": add}]})
     meta4, hit = Meta4(engine), []
     for query in x[:60]:
@@ -129,17 +152,23 @@ def test_case_04_what_is_read_off_the_query_is_there(
         assert hit["matched_queries"] == ["city"]
 
 
-@PER_K
-def test_case_05_as_many_as_the_engines_give(engine, make_index, index_name, m8, k):
+def test_case_05_as_many_as_the_engines_give(engine, make_index, index_name, m8):
     many = np.random.default_rng(2).standard_normal((10_020, DIMS)).astype(np.float32)
-    if k == 9_984:
-        many = many[:9_990]  # no more than k and a few
-    make_index(m8, docs=rows(many), hashing="client")
-    answer = Meta4(engine).search(
-        index=index_name, body={"query": similar(many[0], k), "_source": False}
-    )
-    assert len(answer["hits"]["hits"]) == k
-    assert set(ids(answer)) == set(nearest(many, many[0], k))
+    few = many[:9_990]
+    spec = make_index(m8, docs=rows(few), hashing="client")
+
+    def ask(there, k):
+        body = {"query": similar(many[0], k), "_source": False}
+        answer = Meta4(engine).search(index=index_name, body=body)
+        assert len(answer["hits"]["hits"]) == k
+        assert set(ids(answer)) == set(nearest(there, many[0], k))
+
+    ask(few, 9_984)  # no more than k and a few
+    more = rows(many[9_990:], 9_990)
+    assert not load_documents(engine, index_name, more, DocumentHasher(m8, spec)).refusals
+    engine.refresh(index_name)
+    for k in (9_985, 9_999, 10_000):
+        ask(many, k)
 
 
 def test_case_05_a_window_is_no_wider_than_engines_take(engine, make_index, index_name, x, m8):
@@ -271,21 +300,22 @@ def test_filters_speak_of_fields_that_the_body_defines(engine, few, x):
         assert explained["docs_looked_into"] == 150
 
 
-@pytest.mark.parametrize("count", [100, 1000])
-def test_excluded_by_their_ids_are_the_nearest(engine, make_index, index_name, x, m8, count):
+def test_excluded_by_their_ids_are_the_nearest(engine, make_index, index_name):
     """Those that were shown before, say."""
     many = np.random.default_rng(3).standard_normal((12_000, DIMS)).astype(np.float32)
     model = HashModel.fit(CellsSpec(n_bits=32, n_buckets=256, seed=1, iterations=3), many[:4000])
     make_index(model, docs=rows(many), hashing="client")
     tune_index(engine, index_name, n_queries=100)
-    meta4, hit = Meta4(engine), []
-    for query in many[:40]:
-        right = nearest(many, query, count + 10)
-        query = {"bool": {"must": [similar(query, recall=0.9)]}}
-        query["bool"]["must_not"] = [{"ids": {"values": right[:count]}}]
-        found = ids(meta4.search(index=index_name, body={"query": query, "_source": False}))
-        hit.append(len(set(found) & set(right[count:])) / 10)
-    assert np.mean(hit) >= 0.9 - 2 * np.std(hit) / np.sqrt(len(hit))
+    meta4 = Meta4(engine)
+    for count in (100, 1000):
+        hit = []
+        for query in many[:40]:
+            right = nearest(many, query, count + 10)
+            query = {"bool": {"must": [similar(query, recall=0.9)]}}
+            query["bool"]["must_not"] = [{"ids": {"values": right[:count]}}]
+            found = ids(meta4.search(index=index_name, body={"query": query, "_source": False}))
+            hit.append(len(set(found) & set(right[count:])) / 10)
+        assert np.mean(hit) >= 0.9 - 2 * np.std(hit) / np.sqrt(len(hit)), count
 
 
 def test_an_index_where_no_document_lies_by_its_id(engine, make_index, index_name, x, m8):

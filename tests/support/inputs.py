@@ -1,5 +1,6 @@
 """Files of documents, loaded by `meta4 ingest`, and what came of them."""
 
+import functools
 import json
 from typing import NamedTuple
 
@@ -15,8 +16,9 @@ DIMS = 4
 VECTOR = [1.0, 2.0, -0.5, 0.25]
 
 
-def small_model(dims=DIMS):
-    vectors, _ = mixture(n=200, dims=dims)
+@functools.cache
+def small_model():
+    vectors, _ = mixture(n=200, dims=DIMS)
     return HashModel.fit(LshSpec(n_bits=16, bits_per_table=4, n_tables=2, seed=3), vectors)
 
 
