@@ -22,18 +22,18 @@ IS_LONG = "META4_FUZZ" in os.environ
 CASES = int(os.environ.get("META4_FUZZ", "64")) // 4
 LAYOUTS = ("one shard", "three shards", "two indexes", "filtered alias", "routed alias")
 #: What strategy `native` has to be told differs from place to place; the others are scripts.
+FEW = {"native": LAYOUTS, "script": ("three shards",), "hamming": ("filtered alias",)}
 WORLDS = [
     (strategy, layout)
     for strategy in STRATEGIES
-    for layout in LAYOUTS
-    if IS_LONG or strategy == "native" or layout in ("three shards", "filtered alias")
+    for layout in (LAYOUTS if IS_LONG else FEW[strategy])
 ]
 #: Of texts there is one strategy; an index may have both.
 OTHER_WORLDS = [
     (fields, layout)
-    for fields in ((TEXTS,), FIELDS)
+    for fields, few in (((TEXTS,), "two indexes"), (FIELDS, "three shards"))
     for layout in LAYOUTS
-    if IS_LONG or layout in ("two indexes", "three shards")
+    if IS_LONG or layout == few
 ]
 
 

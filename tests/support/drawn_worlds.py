@@ -101,16 +101,18 @@ class World:
             for some, by in ((hashed, hasher), (strays, None)):
                 assert not load_documents(engine, index, some, by).refusals
             engine.refresh(index)
+        gone, changed = [], []
         for i in rng.choice(320, 120, replace=False):
-            query = {"query": {"ids": {"values": [f"d{i}"]}}}
             if rng.random() < 0.5:
-                engine.request("POST", f"/{index}/_delete_by_query", query)
-            else:
-                source = {"n": int(i), "group": "a", "text": "berlin"}
-                for field in self.fields:
-                    field.put(source, field.draw(rng))
-                document = Document(f"d{i}", source, routing="r9")  # where it was, it stays too
-                load_documents(engine, index, [document], hasher)
+                gone.append(f"d{i}")
+                continue
+            source = {"n": int(i), "group": "a", "text": "berlin"}
+            for field in self.fields:
+                field.put(source, field.draw(rng))
+            changed.append(Document(f"d{i}", source, routing="r9"))  # where it was, it stays too
+        query = {"query": {"ids": {"values": gone}}}
+        engine.request("POST", f"/{index}/_delete_by_query", query)
+        assert not load_documents(engine, index, changed, hasher).refusals
         engine.refresh(index)
         if VECTORS in self.fields:
             tune_index(engine, index, field=VECTORS.name, n_queries=60)
