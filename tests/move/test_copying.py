@@ -26,7 +26,7 @@ from meta4.adapter.move.copy import adopt_index, copy_index
 from meta4.errors import ConflictError, InputError, NotFoundError
 
 pytestmark = pytest.mark.server
-N = 3000
+N = 2000
 WAYS = list(itertools.permutations(("opensearch", "elasticsearch")))
 
 OPTIONS = Options(hashing="client")
@@ -57,7 +57,7 @@ def filled(ends, models, sample):
     stray = {FIELD: sample.vectors[1].tolist(), "rank": -2}
     source.engine.request("PUT", f"{path}/no%20hash", body=stray, params={"pipeline": "_none"})
     source.engine.refresh(source.index)
-    tune_index(source.engine, source.index, n_queries=100)
+    tune_index(source.engine, source.index, n_queries=30)
     return source
 
 
@@ -211,7 +211,7 @@ def test_an_index_with_vectors_is_adopted(ends, models, sample):
         report = adopt_index(source, place, field)
         assert report.is_whole
         assert report.n_hashed == N
-        tune_index(place.engine, place.index, n_queries=60)
+        tune_index(place.engine, place.index, n_queries=20)
         clause = {"meta4_similar": {FIELD: {"id": "berlin", "k": 5}}}
         filtered = {"bool": {"must": [clause], "filter": [{"match": {"title": "THE"}}]}}
         hits = Meta4(place.engine).search(index=place.index, body={"query": filtered})["hits"]

@@ -47,7 +47,7 @@ def drawn_case(engine, seed, name):
 # --- one engine -----------------------------------------------------------------------------------
 
 
-@cases(5, 80)
+@cases(3, 80)
 def test_copied(engine, names, small, seed):
     """A hashed index, or any other one, within one cluster."""
     first, second = f"{names}-1", f"{names}-2"
@@ -81,7 +81,7 @@ def test_copied(engine, names, small, seed):
         assert heal_index(engine, second, dry_run=True) == 0
 
 
-@cases(4, 70)
+@cases(3, 70)
 def test_rehashed_and_rolled_back(engine, names, small, seed):
     """All aliases go with it, and come back; what was written meanwhile too."""
     first = f"{names}-1"
@@ -115,7 +115,7 @@ def test_rehashed_and_rolled_back(engine, names, small, seed):
     assert told(engine, first)["mapping"] == before["mapping"]
 
 
-@cases(4, 60)
+@cases(2, 60)
 def test_healed(engine, names, small, seed):
     """Documents written past the hash are hashed, and nothing else changes."""
     first = f"{names}-1"
@@ -144,7 +144,7 @@ def test_healed(engine, names, small, seed):
 # --- between the engines --------------------------------------------------------------------------
 
 
-@cases(6, 105)
+@cases(4, 105)
 def test_there_and_back(engine, other_engine, names, small, seed):
     """Into the other engine, and from there into this one again."""
     other = other_engine
