@@ -35,7 +35,7 @@ STATES = {
     "no value": (2, 0, 0, 0),
     "one stray": (0, 0, 1, 0),
     "strays": (0, 0, 5, 0),
-    "none hashed": (0, 0, 0, 100),
+    "none hashed": (0, 0, 0, 30),
     "one hashed of many": (0, 1, 5, 5),
 }
 

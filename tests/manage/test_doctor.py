@@ -15,7 +15,7 @@ from meta4.adapter.measure.tune import tune_index
 from meta4.models.specs import CellsSpec
 
 pytestmark = pytest.mark.server
-N = 5000
+N = 3000
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +61,10 @@ def test_an_index_in_good_health_and_each_illness(
 def test_drift_and_giant_buckets(engine, make_index, index_name, fitting, sample, vectors):
     make_index(fitting, docs=word_documents(sample, range(N)))
     assert looked_at(engine, index_name)["drift"].level == "fine"
-    elsewhere = vectors[7] + np.random.default_rng(0).normal(scale=0.02, size=(4000, 100))
-    for start in range(0, 4000, 500):
+    elsewhere = vectors[7] + np.random.default_rng(0).normal(scale=0.02, size=(2400, 100))
+    for start in range(0, 2400, 400):
         lines = []
-        for row in range(start, start + 500):
+        for row in range(start, start + 400):
             lines += [{"index": {"_id": f"e{row}"}}, {FIELD: elsewhere[row].tolist()}]
         engine.bulk(index_name, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     ill = looked_at(engine, index_name)
@@ -75,9 +75,9 @@ def test_drift_and_giant_buckets(engine, make_index, index_name, fitting, sample
 
 
 def test_an_index_that_grew_is_to_be_tuned_again(engine, make_index, index_name, fitting, sample):
-    make_index(fitting, docs=word_documents(sample, range(1500)))
+    make_index(fitting, docs=word_documents(sample, range(600)))
     tune_index(engine, index_name, n_queries=50)
-    for document in word_documents(sample, range(1500, 2300)):
+    for document in word_documents(sample, range(600, 930)):
         engine.request("PUT", f"/{index_name}/_doc/{document.id}", body=document.source)
     assert looked_at(engine, index_name)["promise"].level == "act"
 

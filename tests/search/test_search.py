@@ -172,13 +172,13 @@ def test_every_strategy_gives_the_same_scores(
 ):
     make_index(
         words.model,
-        docs=word_documents(sample, range(6000)),
+        docs=word_documents(sample, range(3000)),
         hashing="client",
         strategy=strategy,
     )
     tune_index(engine, index_name, n_queries=60)
     meta4 = Meta4(engine)
-    unit = words.vectors[:6000] / np.linalg.norm(words.vectors[:6000], axis=1, keepdims=True)
+    unit = words.vectors[:3000] / np.linalg.norm(words.vectors[:3000], axis=1, keepdims=True)
     reached = []
     for query in words.held_out[:25]:
         truth = np.sort((1 + unit @ (query / np.linalg.norm(query))) / 2)[::-1][:10]
@@ -204,7 +204,7 @@ def test_every_strategy_gives_the_same_scores(
 @on_one_engine
 @pytest.mark.parametrize("plan", ["bitwise", "margin", "centroid"])
 def test_every_plan_keeps_its_promise(engine, models, make_index, index_name, sample, words, plan):
-    make_index(models["itq"], docs=word_documents(sample, range(8000)), hashing="client", plan=plan)
+    make_index(models["itq"], docs=word_documents(sample, range(4000)), hashing="client", plan=plan)
     meta4 = Meta4(engine)
     body = {"query": similar(words.held_out[0], k=10)}
     (before,) = meta4.explain(index=index_name, body=body)["clauses"]

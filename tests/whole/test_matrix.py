@@ -20,7 +20,8 @@ from meta4.errors import RefusedError
 
 pytestmark = pytest.mark.server
 DOCUMENT = ROOT / "docs" / "how-it-works.md"
-N = 2000
+#: Of the index that is asked: with `queen`; and of those that are made for a cell.
+N, FEW = 2000, 1000
 #: What a server says that cannot.
 REFUSALS = r"runs no scripts.*--strategy native with --hashing client|use strategy native, and 3cos"
 
@@ -33,25 +34,25 @@ class Served:
         self.model, self.sample = model, sample
         self.index = "matrix"
         self.ref = ModelStore(self.engine).push("matrix", model)
-        self.fill(self.index)
+        self.fill(self.index, n=N)
         tune_index(self.engine, self.index, n_queries=100)
         self.meta4 = Meta4(self.engine)
 
-    def fill(self, index, strategy="native", hashing="client"):
+    def fill(self, index, strategy="native", hashing="client", n=FEW):
         """An index of words; what the model hashed is hashed by whom it says."""
         spec = create_index(
             self.engine, index, field=FIELD, ref=self.ref, model=self.model,
             strategy=strategy, hashing=hashing,
         )  # fmt: skip
         hasher = DocumentHasher(self.model, spec) if hashing == "client" else None
-        report = load_documents(self.engine, index, word_documents(self.sample, range(N)), hasher)
-        assert report.n_indexed == N
+        report = load_documents(self.engine, index, word_documents(self.sample, range(n)), hasher)
+        assert report.n_indexed == n
         self.engine.refresh(index)
 
-    def check_exact(self, index, conditions=(), keep=None):
+    def check_exact(self, index, conditions=(), keep=slice(FEW)):
         """With all buckets the scores are those of NumPy."""
         meta4 = Meta4(self.engine)
-        vectors = self.sample.vectors[:N] if keep is None else self.sample.vectors[:N][keep]
+        vectors = self.sample.vectors[:N][keep]
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         for query in self.sample.vectors[N : N + 10]:
             clause = {"vector": query.tolist(), "k": 10, "recall": 1.0}
@@ -135,7 +136,7 @@ def check_copy(served, name):
     report = copy_index(Place(served.engine, served.index), Place(served.engine, name))
     assert report.is_whole
     assert report.n_hashed == 0
-    served.check_exact(name)
+    served.check_exact(name, keep=slice(N))
 
 
 CHECKS = {
