@@ -40,19 +40,23 @@ def at_most(bar: str, ours: float, theirs: float | None, ratio: float, required:
     return Bar(bar, ours, theirs, ratio, f"<= {required:g}", ratio <= required)
 
 
-def write_results(name: str, bars: list[Bar], details: dict[str, Any]) -> Path:
-    """Write `benchmarks/results/NAME.json`."""
-    commit = subprocess.run(
+def commit() -> str:
+    """The commit that is measured; empty where this is no checkout."""
+    return subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         capture_output=True,
         text=True,
         check=False,
         cwd=RESULTS.parent,
     ).stdout.strip()
+
+
+def write_results(name: str, bars: list[Bar], details: dict[str, Any]) -> Path:
+    """Write `benchmarks/results/NAME.json`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     content = {
-        "commit": commit,
+        "commit": commit(),
         "machine": MACHINE,
         "bars": [asdict(bar) for bar in bars],
         "details": details,

@@ -9,13 +9,18 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from meta4.adapter.measure.comparison import Timing
-
 from . import report
 from .contest import SERVERS
+from .engine.parts.bench import BARRED
+from .engine.parts.filters import REPEATED
+from .engine.results import found_in
+from .engine.rivals import PLAIN
+from .engine.sides import OURS
 
-#: Of the two models that an engine's benchmark has: the one that a user gets by default.
-_MODEL = "cells"
+#: Filters that are shown, the same in each request.
+_FILTERS = ("30%", "10%", "1%")
+#: Of the models in results of the benchmark before: the one that a user gets by default.
+_FORMER_MODEL = "cells"
 #: What differs by less decides nothing.
 _LEVEL = 1.05
 _PLOT = Path(__file__).parent.parent / "docs" / "recall.png"
@@ -87,13 +92,35 @@ def settings() -> list[Setting]:
 
 
 def _of_engine(name: str) -> Setting:
-    """All words in one engine; its graph asked in the fastest way that there is."""
+    """All words in one engine.
+
+    Raises:
+        InputError: a part that is shown has not been run.
+    """
     _, details = report.read_results(name)
+    if "parts" not in details:
+        return _of_former(details)
+    requests, filters, load = (
+        found_in(details, part, name) for part in ("requests", "filters", "load")
+    )
+    asked = [f"{recall:g}" for recall in BARRED]
+    return Setting(
+        details["server"],
+        f"GloVe {details['documents']:,}",
+        {recall: _point(requests[recall]["sides"], PLAIN) for recall in asked},
+        {kept: _point(filters[kept][REPEATED], PLAIN) for kept in _FILTERS},
+        Pair(*(load[side]["seconds"] + load[side]["merge_seconds"] for side in (OURS, PLAIN))),
+        Pair(*(load[side]["bytes"] for side in (OURS, PLAIN))),
+    )
+
+
+def _of_former(details: dict[str, Any]) -> Setting:
+    """The same of the benchmark before, whose results stay until this one has been run."""
 
     def points(found: dict[str, Any]) -> dict[str, Point]:
         return {asked: _point(one["sides"], "hnsw ") for asked, one in found.items()}
 
-    found, load = details[_MODEL], details["load"]
+    found, load = details[_FORMER_MODEL], details["load"]
     return Setting(
         details["server"],
         f"GloVe {details['documents']:,}",
@@ -117,10 +144,11 @@ def _of_sift() -> Setting:
 
 
 def _point(sides: dict[str, Any], theirs: str) -> Point:
-    ours = Timing(**sides["meta4"])
-    graphs = [Timing(**found) for side, found in sides.items() if side.startswith(theirs)]
-    graph = min(graphs, key=lambda timing: timing.p50_ms)
-    return Point(Pair(ours.p50_ms, graph.p50_ms), Pair(ours.recall, graph.recall))
+    """Ours beside the side of that name, or the fastest of those whose names begin so."""
+    named = [found for side, found in sides.items() if side.startswith(theirs)]
+    graph = sides.get(theirs) or min(named, key=lambda found: float(found["p50_ms"]))
+    ours = sides[OURS]
+    return Point(*(Pair(ours[what], graph[what]) for what in ("p50_ms", "recall")))
 
 
 def table(found: list[Setting]) -> str:
