@@ -39,7 +39,7 @@ SERVERS: dict[str, Server] = {
 }
 _HEAP_MB = 4096
 #: Candidates of a graph search that are tried: steps of about 5%, up to the engines' own limit.
-_CANDIDATES = (*sorted({round(25 * 1.05**i) for i in range(120)}), 10_000)
+CANDIDATES = (*sorted({round(25 * 1.05**i) for i in range(120)}), 10_000)
 _EQUAL_QUERIES = 300
 
 
@@ -84,7 +84,7 @@ def fit_once(spec: AnySpec, vectors: NDArray[np.float32]) -> HashModel:
 
 
 class Contest:
-    """Both indexes, loaded with the same vectors; each document has `percent` in [0, 100)."""
+    """Both indexes, loaded with the same vectors."""
 
     def __init__(
         self,
@@ -97,11 +97,9 @@ class Contest:
         self.meta4 = Meta4(engine)
         self.base = base
         self.model = model
-        self.percent = np.random.default_rng(1).integers(0, 100, len(base))
         self._ids = ids
-        #: The engine's plain HNSW.
-        self.plain = engine.dialect.graphs[0]
-        self._vectors = fingerprint(base)[:12]
+        self._graph = engine.dialect.graphs[0]
+        self._theirs = f"bench-{self._graph}-{fingerprint(base)[:12]}"
         self._row_of = {identity: row for row, identity in enumerate(ids)}
 
     def load_ours(self, plan: Plan) -> Loaded:
@@ -120,20 +118,19 @@ class Contest:
         self.meta4.forget(OURS)
         return self._load(OURS, self.engine.run(self.meta4.core.hasher(OURS)))
 
-    def load_theirs(self, graph: str | None = None) -> Loaded:
-        """Load the index of a graph, the plain one unless told otherwise, merge to one segment.
+    def load_theirs(self) -> Loaded:
+        """Load the index of the engine's plain HNSW, merge to one segment.
 
         An index that a run before left with the same vectors is taken as it is, with the times
         that its mapping tells: building the graph takes longer than all the rest.
         """
-        graph = graph or self.plain
-        index = self._index_of(graph)
+        index = self._theirs
         if self.engine.index_exists(index):
             meta = self.engine.mappings(index)[index].get("_meta", {})
             if "loaded" in meta:
                 return Loaded(**meta["loaded"] | {"taken_over": True})
             self.engine.delete_index(index)
-        body = self.engine.dialect.graph_index_body(FIELD, self.base.shape[1], graph)
+        body = self.engine.dialect.graph_index_body(FIELD, self.base.shape[1], self._graph)
         self.engine.create_index(index, body)
         loaded = self._load(index, None)
         self.engine.put_meta(index, {"loaded": asdict(loaded)})
@@ -150,54 +147,38 @@ class Contest:
         self.meta4.forget(OURS)
         return time.monotonic() - clock
 
-    def ours(self, recall: float | None, within: dict[str, Any] | None = None) -> comparison.Search:
+    def ours(self, recall: float | None) -> comparison.Search:
         """Our search at a recall, the whole request with its rewriting."""
 
         def search(query: NDArray[np.float32]) -> list[dict[str, Any]]:
-            body = self.body(query, recall, within)
+            body = self._body(query, recall)
             hits: list[dict[str, Any]] = self.meta4.search(index=OURS, body=body)["hits"]["hits"]
             return hits
 
         return search
 
-    def hnsw(
-        self,
-        candidates: int,
-        within: dict[str, Any] | None = None,
-        *,
-        option: str | None = None,
-        graph: str | None = None,
-    ) -> comparison.Search:
-        """A graph's search, the plain one's unless told otherwise; see `Dialect.graph_body`."""
+    def hnsw(self, candidates: int) -> comparison.Search:
+        """The graph's search; see `Dialect.graph_body`."""
         dialect = self.engine.dialect
-        named = option or dialect.candidate_options[-1]
-        index = self._index_of(graph or self.plain)
+        option = dialect.candidate_options[-1]
         return lambda query: self._hits(
-            index, dialect.graph_body(GraphSearch(FIELD, query, K, candidates, named, within))
+            self._theirs, dialect.graph_body(GraphSearch(FIELD, query, K, candidates, option))
         )
 
-    def exact_script(self, within: dict[str, Any] | None = None) -> comparison.Search:
-        """Painless over all documents (that the filter keeps)."""
+    def exact_script(self) -> comparison.Search:
+        """Painless over all documents."""
         dialect = self.engine.dialect
-        return lambda query: self._hits(OURS, dialect.exact_body(FIELD, query, K, within))
+        return lambda query: self._hits(OURS, dialect.exact_body(FIELD, query, K, None))
 
-    def equal(
-        self,
-        queries: NDArray[np.float32],
-        truth: NDArray[np.float64],
-        recall: float,
-        within: dict[str, Any] | None = None,
-        *,
-        graph: str | None = None,
-    ) -> int:
-        """The fewest candidates with which a graph has this recall on these queries."""
+    def equal(self, queries: NDArray[np.float32], truth: NDArray[np.float64], recall: float) -> int:
+        """The fewest candidates with which the graph has this recall on these queries."""
         candidates, _ = comparison.fewest_candidates(
-            lambda candidates: self.hnsw(candidates, within, graph=graph),
+            self.hnsw,
             queries[:_EQUAL_QUERIES],
             truth[:_EQUAL_QUERIES],
             K,
             recall,
-            _CANDIDATES,
+            CANDIDATES,
             self.scores,
         )
         return candidates
@@ -219,32 +200,19 @@ class Contest:
         cosines = found @ query / np.linalg.norm(found, axis=1) / np.linalg.norm(query)
         return np.sort((1.0 + cosines) / 2.0)[::-1]
 
-    def looked_into(
-        self,
-        queries: NDArray[np.float32],
-        recall: float | None,
-        within: dict[str, Any] | None = None,
-    ) -> float:
-        """Mean share of the documents (that the filter keeps) that our rerank scores."""
+    def looked_into(self, queries: NDArray[np.float32], recall: float | None) -> float:
+        """Mean share of the documents that our rerank scores."""
         shares = []
         for query in queries:
-            body = self.body(query, recall, within)
-            (clause,) = self.meta4.explain(index=OURS, body=body)["clauses"]
-            shares.append(clause["share_looked_into"] / clause["filter_selectivity"])
+            told = self.meta4.explain(index=OURS, body=self._body(query, recall))
+            shares.append(told["clauses"][0]["share_looked_into"])
         return float(np.mean(shares))
 
-    def body(
-        self, query: NDArray[np.float32], recall: float | None, within: dict[str, Any] | None
-    ) -> dict[str, Any]:
+    def _body(self, query: NDArray[np.float32], recall: float | None) -> dict[str, Any]:
         """Our request; without a recall it asks for what a clause asks for by itself."""
         asked = {} if recall is None else {"recall": recall}
         clause = {"meta4_similar": {FIELD: {"vector": query.tolist(), "k": K, **asked}}}
-        if within is None:
-            return {"_source": False, "query": clause}
-        return {"_source": False, "query": {"bool": {"must": [clause], "filter": [within]}}}
-
-    def _index_of(self, graph: str) -> str:
-        return f"bench-{graph}-{self._vectors}"
+        return {"_source": False, "query": clause}
 
     def _hits(self, index: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         hits: list[dict[str, Any]] = self.engine.search(index, body)["hits"]["hits"]
@@ -252,7 +220,7 @@ class Contest:
 
     def _documents(self) -> Iterator[Document]:
         for row, vector in enumerate(self.base):
-            yield Document(self._ids[row], {FIELD: vector, "percent": int(self.percent[row])})
+            yield Document(self._ids[row], {FIELD: vector})
 
     def _load(self, index: str, hasher: Hasher | None) -> Loaded:
         clock = time.monotonic()

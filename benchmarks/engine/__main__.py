@@ -16,6 +16,7 @@ from meta4.models.specs import CellsSpec
 from .. import report, summary
 from ..contest import SERVERS, bench_engine, fit_once
 from ..data import hold_out, load_glove
+from ..scale import buckets_for
 from .bars import REQUIRED, bars
 from .collection import Body, Collection
 from .indexes import Indexes
@@ -24,7 +25,7 @@ from .parts.bench import Bench, Counts
 from .results import kept, with_part
 from .tables import section
 
-_N_BUCKETS = 8192
+#: Held-out words that are timed; efforts are found with the others.
 _N_ASKED = 300
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     if unknown := set(engines) - set(SERVERS):
         parser.error(f"no engine {', '.join(sorted(unknown))}; there are {', '.join(SERVERS)}")
     collection = words(arguments.words)
-    model = fit_once(CellsSpec(n_buckets=_N_BUCKETS), collection.base)
+    model = fit_once(CellsSpec(n_buckets=buckets_for(len(collection.ids))), collection.base)
     for name in engines:
         with bench_engine(name) as engine:
             indexes = Indexes(engine, name, collection, model)

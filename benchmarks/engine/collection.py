@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from meta4 import Document
 from meta4.models.artifact import fingerprint
 
+from ..contest import FIELD, K
+
 Body = dict[str, Any]
-FIELD = "embedding"
-K = 25
 #: Each document has a number below it, drawn evenly: a range keeps any share, at random.
 DRAWN, DRAWN_BELOW = "drawn", 1_000_000
 #: Queries whose cosines with all documents are in memory at once.

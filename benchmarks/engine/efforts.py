@@ -9,12 +9,11 @@ import numpy as np
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.fields.recall import recall_by_score
 
-from .collection import Collection, K, Question
+from ..contest import CANDIDATES, K
+from .collection import Collection, Question
 from .rivals import Kind
 from .sides import BbqFlat, Rival, Side
 
-#: Candidates that are tried: steps of about 5%, up to the engines' own limit.
-CANDIDATES = (*sorted({round(25 * 1.05**i) for i in range(120)}), 10_000)
 #: Windows of a second phase that are tried.
 WINDOWS = (25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000)
 #: By so much recall a second phase may fall short of what its first one is given.

@@ -19,7 +19,8 @@ from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.models.artifact import checksum
 
-from .collection import FIELD, Body, Collection
+from ..contest import FIELD
+from .collection import Body, Collection
 from .cpu import ServerCpu, client_seconds
 from .rivals import Kind, kinds
 from .sides import BbqFlatDialect
@@ -254,7 +255,7 @@ def _clone(engine: Engine, index: str, name: str, settings: Body) -> None:
     engine.delete_index(name)
     engine.request("PUT", f"/{index}/_settings", body={_NO_WRITES: True})
     try:
-        settings = {_NO_WRITES: None, **settings}
+        settings = {_NO_WRITES: None, "index.number_of_replicas": 0, **settings}
         engine.request("PUT", f"/{index}/_clone/{name}", body={"settings": settings})
         health = {"wait_for_status": "green"}
         engine.request("GET", f"/_cluster/health/{name}", params=health)

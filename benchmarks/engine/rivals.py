@@ -10,7 +10,8 @@ import numpy as np
 
 from meta4.mappings.dialect import Dialect
 
-from .collection import FIELD, Body, K, Question
+from ..contest import FIELD, K
+from .collection import Body, Question
 
 PLAIN = "hnsw"
 INNER_PRODUCT = "hnsw, innerproduct"

@@ -11,7 +11,8 @@ import numpy as np
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.fields.recall import recall_by_score
 
-from .collection import Body, Collection, K, Question
+from ..contest import K
+from .collection import Body, Collection, Question
 from .cpu import ServerCpu, client_seconds
 from .sides import Side
 

@@ -11,7 +11,8 @@ from meta4.adapter.engines.engine import Engine
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.spec import IndexSpec
 
-from .collection import FIELD, Body, K, Question
+from ..contest import FIELD, K
+from .collection import Body, Question
 from .rivals import Way
 
 Send = Callable[[Body], list[Body]]
