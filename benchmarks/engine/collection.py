@@ -118,9 +118,9 @@ class Collection:
             for query, own, filtered in zip(queries[part], cosines, kept[part], strict=True):
                 inside = there if filtered is None else there & self._inside(filtered)
                 scores = (1.0 + own[inside].astype(np.float64)) / 2.0
-                depth = min(K, len(scores))
-                nearest = np.sort(np.partition(scores, len(scores) - depth)[len(scores) - depth :])
-                found.append(Question(query, filtered, nearest[::-1]))
+                if len(scores) > K:
+                    scores = np.partition(scores, len(scores) - K)[-K:]
+                found.append(Question(query, filtered, np.sort(scores)[::-1]))
         return found
 
     def scores(self, question: Question, hits: Sequence[Body]) -> NDArray[np.float64]:

@@ -121,7 +121,9 @@ def _ask(engine: Engine, pipe: Connection) -> None:
     senders: dict[Side, Send] = {}
     while True:
         side, bodies, wanted = pipe.recv()
-        send = senders.setdefault(side, side.sender(engine))
+        if side not in senders:
+            senders[side] = side.sender(engine)
+        send = senders[side]
         cpu, started, n = time.process_time(), time.perf_counter(), 0
         for body in cycle(bodies):
             send(body)

@@ -19,10 +19,8 @@ from meta4 import HashModel
 from meta4.errors import InputError
 from meta4.models.specs import CellsSpec
 
-N = 2000
-FEW = Counts(
-    tuning=4, warm=1, few=4, rounds=1, clients=2, seconds=0.2, rewriting_seconds=1.0
-)  # fmt: skip
+N, N_ASKED = 1000, 4
+FEW = Counts(tuning=2, warm=1, few=2, rounds=1, clients=2, seconds=0.1, rewriting_seconds=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +28,8 @@ def collection(sample):
     return Collection(
         sample.words[:N],
         sample.vectors[:N],
-        sample.vectors[N : N + 8],
-        sample.vectors[N + 8 : N + 16],
+        sample.vectors[N : N + 2],
+        sample.vectors[N + 2 : N + 2 + N_ASKED],
     )
 
 
@@ -71,7 +69,7 @@ def test_the_whole_benchmark_runs(found, engine):
         assert {OURS, BY_HAND, PLAIN} < set(sides)
         assert (BBQ_FLAT in sides) == (name == "elasticsearch")
         for side, one in sides.items():
-            assert one["questions"] == 8
+            assert one["questions"] == N_ASKED
             assert one["recall"] > 0.75, side
             assert 0 < one["p50_ms"] <= one["p95_ms"] <= one["p99_ms"]
             assert one["server_cpu_ms"] > 0
@@ -79,7 +77,7 @@ def test_the_whole_benchmark_runs(found, engine):
 
 
 def test_each_part_measures_what_it_is_named_for(found):
-    assert found["filters"]["1%"][NEW][OURS]["questions"] == 4
+    assert found["filters"]["1%"][NEW][OURS]["questions"] == FEW.few
     assert found["filters"]["0.1%"][REPEATED][OURS]["recall"] == 1.0
     for percent in (5, 20):
         for share in found["deleted"][f"{percent}%"]["deleted"]:

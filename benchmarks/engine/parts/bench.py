@@ -106,8 +106,8 @@ class Bench:
     ) -> Body:
         """Figures of sides that are asked in turn, by name."""
         found = in_turn(self.engine, self.collection, sides, rounds, warm=warm)
-        self.say(what, {name: f"{one.p50_ms:.2f} ms ({one.recall:.3f})" for name, one in
-                        found.items()})  # fmt: skip
+        said = {name: f"{one.p50_ms:.2f} ms ({one.recall:.3f})" for name, one in found.items()}
+        self.say(what, said)
         return {name: asdict(one) for name, one in found.items()}
 
     @staticmethod

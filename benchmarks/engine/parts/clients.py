@@ -7,7 +7,6 @@ import numpy as np
 from ..collection import Body
 from ..cpu import ServerCpu
 from ..processes import askers
-from ..rounds import repeated
 from .bench import BARRED, Bench
 
 
@@ -28,12 +27,11 @@ class Throughput:
 def clients(bench: Bench) -> Body:
     """By recall: requests a second of each side, in turn."""
     counts, cpu = bench.counts, ServerCpu(bench.engine)
-    asked = repeated(bench.asked, len(bench.asked))
     found: Body = {"clients": counts.clients}
     with askers(bench.engine.url, counts.clients) as ask:
         for recall in BARRED:
             bodies = {
-                side: [side.body(question) for question in asked]
+                side: [side.body(question) for question in bench.asked]
                 for side in bench.at_equal_recall(recall)
             }
             rounds: dict[str, list[Throughput]] = {side.name: [] for side in bodies}

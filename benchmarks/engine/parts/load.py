@@ -12,7 +12,6 @@ def load(bench: Bench) -> Body:
     loaded = {OURS: bench.indexes.load_ours()}
     for kind in bench.indexes.kinds:
         loaded[kind.name] = bench.indexes.load(kind)
-    bench.say("load and merge", {
-        name: f"{one.seconds + one.merge_seconds:.0f} s" for name, one in loaded.items()
-    })  # fmt: skip
+    seconds = {name: one.seconds + one.merge_seconds for name, one in loaded.items()}
+    bench.say("load and merge", {name: f"{took:.0f} s" for name, took in seconds.items()})
     return {name: asdict(one) for name, one in loaded.items()}
