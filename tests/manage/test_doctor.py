@@ -77,8 +77,10 @@ def test_drift_and_giant_buckets(engine, make_index, index_name, fitting, sample
 def test_an_index_that_grew_is_to_be_tuned_again(engine, make_index, index_name, fitting, sample):
     make_index(fitting, docs=word_documents(sample, range(600)))
     tune_index(engine, index_name, n_queries=50)
+    lines = []
     for document in word_documents(sample, range(600, 930)):
-        engine.request("PUT", f"/{index_name}/_doc/{document.id}", body=document.source)
+        lines += [{"index": {"_id": document.id}}, document.source]
+    engine.bulk(index_name, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     assert looked_at(engine, index_name)["promise"].level == "act"
 
 

@@ -9,6 +9,7 @@ from support.command_line import meta4_here
 
 from meta4 import HashModel
 from meta4.errors import InputError
+from meta4.models.choice import auto
 from meta4.models.choice.attempts import COLUMNS, CSV_FILE, PLOT_FILE, Attempt, explain
 from meta4.models.choice.auto import Aim, choose, find_model
 from meta4.models.choice.candidates import Candidates, for_part
@@ -85,7 +86,8 @@ def test_the_choice_is_explained():
     ]
 
 
-def test_the_search_finds_what_looks_into_least(vectors):
+def test_the_search_finds_what_looks_into_least(vectors, monkeypatch):
+    monkeypatch.setattr(auto, "_LEAST_PART", 2_000)
     shown = []
     aim = Aim(minutes=0.3, device="cpu")
     found = find_model(vectors[:10_000], aim, lambda *call: shown.append(call))

@@ -238,7 +238,7 @@ def test_case_12_settings(engine, names, small):
         "similarity": {"mine": {"type": "BM25", "b": 0}},
         "mapping.total_fields.limit": 2000,
     }
-    properties = {f"f{i}": {"type": "keyword"} for i in range(1500)}
+    properties = {f"f{i}": {"type": "keyword"} for i in range(1010)}
     properties["title"] = {"type": "text", "analyzer": "ours", "similarity": "mine"}
     live(engine, names, small[0], settings=settings, properties=properties)
     before = told(engine, f"{names}-1")
@@ -356,8 +356,8 @@ def test_what_a_template_would_add(engine, names, small):
 
 
 def test_what_is_not_on_disk_yet_is_brought(engine, names, small):
-    """A shard tells of an operation once it is on disk: here seconds after it was taken."""
-    translog = {"translog": {"durability": "async", "sync_interval": "3s"}}
+    """A shard tells of an operation once it is on disk: here up to a second after it was taken."""
+    translog = {"translog": {"durability": "async", "sync_interval": "1s"}}
     live(engine, names, small[0], settings=translog)
     write(engine, names, "late", None, {"doc": {"embedding": [1.0, 2.0, 3.0, 4.0]}})
     assert copy_index(Place(engine, names), Place(engine, f"{names}-copied")).n_target == 21

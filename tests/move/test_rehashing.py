@@ -292,6 +292,7 @@ def test_writes_wait_and_go_on(node, engine, alias):
     elsewhere.close()
 
 
+@measured
 def test_an_old_client_s_documents_are_found_and_hashed_again(
     engine, alias, models, other, vectors
 ):

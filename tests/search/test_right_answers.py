@@ -36,18 +36,18 @@ def m8(x):
 
 @pytest.fixture(scope="module")
 def whole(engine, x, m8):
-    """All of x, in an index that is only read: `whole(strategy, shards)`, made when asked for."""
+    """The first n of x, in an index that is only read: made when first asked for."""
     ref = ModelStore(engine).push("right-answers", m8)
 
     @functools.cache
-    def get(strategy, shards=1):
-        name = f"right-{strategy}-{shards}"
+    def get(strategy="native", shards=1, n=N):
+        name = f"right-{strategy}-{shards}-{n}"
         spec = create_index(
             engine, name, field=FIELD, ref=ref, model=m8, hashing="client",
             strategy=strategy, shards=shards,
         )  # fmt: skip
         made.append(name)
-        assert not load_documents(engine, name, rows(x), DocumentHasher(m8, spec)).refusals
+        assert not load_documents(engine, name, rows(x[:n]), DocumentHasher(m8, spec)).refusals
         engine.refresh(name)
         return name
 
@@ -137,18 +137,16 @@ def test_case_03_through_an_alias_with_a_filter(
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_case_04_what_is_read_off_the_query_is_there(
-    engine, make_index, index_name, x, m8, strategy
-):
-    make_index(m8, docs=rows(x[:300]), hashing="client", strategy=strategy)
+def test_case_04_what_is_read_off_the_query_is_there(engine, whole, x, strategy):
+    index = whole(strategy, n=300)
     match = {"match": {"text": {"query": "berlin", "_name": "city"}}}
     query = {"bool": {"must": [similar(x[3])], "filter": [match]}}
     body = {"query": query, "highlight": {"fields": {"text": {}}}}
     meta4 = Meta4(engine)
-    for hit in meta4.search(index=index_name, body=body)["hits"]["hits"]:
+    for hit in meta4.search(index=index, body=body)["hits"]["hits"]:
         assert hit["highlight"] == {"text": ["<em>berlin</em>"]}
         assert hit["matched_queries"] == ["city"]
-    for hit in meta4.search(index=index_name, body={"query": query})["hits"]["hits"]:
+    for hit in meta4.search(index=index, body={"query": query})["hits"]["hits"]:
         assert hit["matched_queries"] == ["city"]
 
 
@@ -178,14 +176,13 @@ def test_case_05_a_window_is_no_wider_than_engines_take(engine, make_index, inde
     assert len(Meta4(engine).search(index=index_name, body=body)["hits"]["hits"]) == 501
 
 
-def test_case_06_a_hybrid_query_gets_no_order_of_ours(engine, make_index, index_name, x, m8):
-    make_index(m8, docs=rows(x[:300]), hashing="client")
+def test_case_06_a_hybrid_query_gets_no_order_of_ours(engine, few, x):
     queries = [{"match": {"text": "berlin"}}, similar(x[0])]
     body = {"query": {"hybrid": {"queries": queries}}}
-    rewritten = Meta4(engine).rewrite(index=index_name, body=body)
+    rewritten = Meta4(engine).rewrite(index=few, body=body)
     assert "sort" not in rewritten
     assert rewritten["query"]["hybrid"]["queries"][0] == queries[0]
-    second = engine.search(index_name, {"query": rewritten["query"]["hybrid"]["queries"][1]})
+    second = engine.search(few, {"query": rewritten["query"]["hybrid"]["queries"][1]})
     assert set(ids(second)) == set(nearest(x[:300], x[0]))
 
 
@@ -277,9 +274,8 @@ def test_many_equals_are_ordered_whatever_the_segments(engine, make_index, index
 
 
 @pytest.fixture
-def few(make_index, index_name, x, m8):
-    make_index(m8, docs=rows(x[:300]), hashing="client")
-    return index_name
+def few(whole):
+    return whole(n=300)
 
 
 def in_one_and_two(clause, filters=()):
@@ -393,27 +389,22 @@ def test_what_no_body_says(engine, few, x, wrong):
 class TestCase24:
     """What the engines' own queries take is taken, what a document may not have is refused."""
 
-    @pytest.fixture
-    def index(self, make_index, index_name, x, m8):
-        make_index(m8, docs=rows(x[:50]), hashing="client")
-        return index_name
-
-    def test_numbers_for_ids_and_boosts(self, engine, index, x):
+    def test_numbers_for_ids_and_boosts(self, engine, few, x):
         meta4 = Meta4(engine)
         clause = {FIELD: {"id": 42, "recall": 1.0}}
-        plain = meta4.search(index=index, body={"query": {"meta4_similar": clause}})
-        assert ids(plain) == nearest(x[:50], x[42], 11)[1:]
+        plain = meta4.search(index=few, body={"query": {"meta4_similar": clause}})
+        assert ids(plain) == nearest(x[:300], x[42], 11)[1:]
         clause[FIELD] |= {"boost": 2, "_name": "near"}
-        boosted = meta4.search(index=index, body={"query": {"meta4_similar": clause}})
+        boosted = meta4.search(index=few, body={"query": {"meta4_similar": clause}})
         for one, other in zip(boosted["hits"]["hits"], plain["hits"]["hits"], strict=True):
             assert one["_id"] == other["_id"]
             assert one["_score"] == pytest.approx(2 * other["_score"])
             assert one["matched_queries"] == ["near"]
 
-    def test_a_row_of_an_array_is_a_vector(self, engine, index, x):
+    def test_a_row_of_an_array_is_a_vector(self, engine, few, x):
         for vector in (x[3], list(x[3]), x[3].tolist(), x[3].astype(np.float64)):
             body = {"query": {"meta4_similar": {FIELD: {"vector": vector}}}}
-            assert ids(Meta4(engine).search(index=index, body=body))[0] == "3"
+            assert ids(Meta4(engine).search(index=few, body=body))[0] == "3"
 
     @pytest.mark.parametrize(
         ("wrong", "error", "words"),
@@ -430,17 +421,17 @@ class TestCase24:
             ({"vector": 5}, EmbeddingError, "got int"),
         ],
     )
-    def test_what_a_document_may_not_have(self, engine, index, x, wrong, error, words):
+    def test_what_a_document_may_not_have(self, engine, few, x, wrong, error, words):
         clause = {"vector": x[0].tolist(), **wrong}
         body = {"query": {"meta4_similar": {FIELD: clause}}}
         with pytest.raises(error, match=words):
-            Meta4(engine).search(index=index, body=body)
+            Meta4(engine).search(index=few, body=body)
         with pytest.raises(ClauseError, match="id"):
             Meta4(engine).search(
-                index=index, body={"query": {"meta4_similar": {FIELD: {"id": True}}}}
+                index=few, body={"query": {"meta4_similar": {FIELD: {"id": True}}}}
             )
         with pytest.raises(ClauseError, match="cannot stand in 'post_filter'"):
-            Meta4(engine).search(index=index, body={"post_filter": similar(x[0])})
+            Meta4(engine).search(index=few, body={"post_filter": similar(x[0])})
 
 
 def test_an_alias_that_moves_between_the_two_requests(engine, two, x, monkeypatch):
