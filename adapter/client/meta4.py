@@ -93,7 +93,7 @@ class Meta4:
         return self.engine.run(self.core.explain(index, body))
 
     def load(self, *, index: str, documents: Iterable[Document]) -> LoadReport:
-        """Hash documents here and index them in bulk, with back-off.
+        """Hash documents here and index them in bulk, with back-off; their sources stay as given.
 
         Refused documents are in the report, with reasons; see `load_documents`.
         """
@@ -102,7 +102,8 @@ class Meta4:
     def actions(self, *, index: str, documents: Iterable[Document]) -> Iterator[Body]:
         """Hashed documents as actions for the client's own `helpers.bulk`.
 
-        Send them with `pipeline="_none"`: they are hashed already.
+        Send them with `pipeline="_none"`: they are hashed already, and so scaled where the engine
+        wants it. The documents given are not changed.
 
         Raises:
             EmbeddingError: a document whose vector cannot be hashed.

@@ -89,7 +89,17 @@ def exact_neighbours(
     progress: Callable[[int], None],
     within: dict[str, Any] | None = None,
 ) -> Iterator[Neighbours]:
-    """The `depth` nearest of each query but itself, found by scoring every document."""
+    """The `depth` nearest of each query but itself, found by scoring every document.
+
+    Args:
+        engine: where.
+        index: which index.
+        spec: of the field.
+        queries: what is searched for.
+        depth: how many of each.
+        progress: called with the number of queries done since the last call.
+        within: a filter that keeps only what the field's model hashed; None where that is all.
+    """
     paths = {keyword: spec.fields.keyword(keyword) for keyword in spec.all_keywords}
     for start in range(0, len(queries), _AT_ONCE):
         group = queries[start : start + _AT_ONCE]
@@ -98,7 +108,7 @@ def exact_neighbours(
                 "size": depth + 1,
                 "_source": False,
                 "docvalue_fields": list(paths.values()),
-                "query": engine.dialect.knn_of_any(spec, one.vector.tolist(), depth + 1, within),
+                "query": engine.dialect.knn(spec, one.vector.tolist(), depth + 1, within),
             }
             for one in group
         ]
