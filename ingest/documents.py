@@ -139,6 +139,9 @@ def value_at(source: dict[str, Any], path: str) -> Any:
 
 def put_at(source: dict[str, Any], path: str, value: Any) -> None:
     """Set a dotted field where it stands, or else in objects that are made around it."""
+    if not _splits(path):  # as most fields are
+        source[path] = value
+        return
     found = list(_places(source, path))
     if found:
         for holder, key in found[1:]:

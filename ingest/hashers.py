@@ -82,6 +82,7 @@ class DocumentHasher:
     def __init__(self, model: HashModel, spec: IndexSpec, *, keep_norms: bool = False) -> None:
         self._model = model
         self._spec = spec
+        self._root = spec.fields.root
         self._keep_norms = keep_norms
 
     def hash(self, documents: Iterable[Document]) -> HashedBatch:
@@ -95,13 +96,13 @@ class DocumentHasher:
             if fault is not None:
                 refusals.append(Refusal.of(given, f"{self._spec.field}: {fault}"))
                 continue
-            document = given.copied(self._spec.field, self._spec.fields.root)
+            document = given.copied(self._spec.field, self._root)
             kept.append(document)
             if isinstance(values, str):  # not every engine takes them packed
                 values = unpacked(values)
                 put_at(document.source, self._spec.field, values)
             if values is None:
-                remove_at(document.source, self._spec.fields.root)
+                remove_at(document.source, self._root)
             else:
                 hashed.append((document, values))
         if hashed:
@@ -131,11 +132,11 @@ class DocumentHasher:
             hashes |= self._spec.home_of(own)
             if abs(norm - 1.0) <= UNIT_TOLERANCE:
                 hashes["norm"] = self._norm_before(document, model, code) or norm
-            put_anew(document.source, self._spec.fields.root, hashes)
+            put_anew(document.source, self._root, hashes)
 
     def _norm_before(self, document: Document, model: str, code: Mapping[str, Any]) -> Any:
         """The length that an index kept of this very vector; None where it kept none."""
-        before = value_at(document.source, self._spec.fields.root)
+        before = value_at(document.source, self._root)
         if not isinstance(before, dict):
             return None
         if before.get("model") != model:

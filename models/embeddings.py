@@ -46,11 +46,9 @@ def as_embedding(values: Any, dims: int, *, what: str = "embedding") -> Embeddin
     Raises:
         EmbeddingError: wrong length, not numbers, NaN or infinite, or zero.
     """
-    # A query vector comes by here with every request: what is plainly sound is seen at once.
-    if isinstance(values, list) and len(values) == dims and set(map(type, values)) == {float}:
-        doubles = np.asarray(values, dtype=np.float64)
-        if _SHORTEST < doubles @ doubles < _LONGEST:
-            return doubles.astype(np.float32)
+    doubles = _plainly_sound(values, dims)
+    if doubles is not None:
+        return doubles.astype(np.float32)
     values = unpacked(values)
     fault = embedding_fault(values, dims)
     if fault is not None:
@@ -80,6 +78,8 @@ def embedding_fault(values: Any, dims: int) -> str | None:
 
     Packed ones (`unpacked`) are one.
     """
+    if _plainly_sound(values, dims) is not None:
+        return None
     if isinstance(values, str):
         values = unpacked(values)
         if isinstance(values, str) or len(values) != dims:
@@ -112,6 +112,23 @@ def embedding_fault(values: Any, dims: int) -> str | None:
     if float(np.square(array.astype(np.float64)).sum()) == 0.0:
         return "a zero vector has no direction, so no cosine; leave the field out instead"
     return None
+
+
+def _plainly_sound(values: Any, dims: int) -> NDArray[np.float64] | None:
+    """The numbers of a list or an array, where a look at the whole tells that they are sound.
+
+    Every document and every query comes by here.
+    """
+    if isinstance(values, list):
+        seen = len(values) == dims and set(map(type, values)) == {float}
+    else:
+        seen = isinstance(values, np.ndarray) and values.shape == (dims,)
+        seen = seen and values.dtype in (np.float32, np.float64)
+    if not seen:
+        return None
+    doubles = np.asarray(values, dtype=np.float64)
+    square = np.dot(doubles, doubles)  # which says nothing of an overflow, as `@` does
+    return doubles if _SHORTEST < square < _LONGEST else None
 
 
 def as_training_embeddings(values: Any) -> Embeddings:

@@ -259,7 +259,7 @@ def _load_npy(path: Path) -> NDArray[Any]:
 def _npy_documents(path: Path, field: str, ids: Path | None) -> Iterator[Document]:
     vectors = _load_npy(path)
     names = _names(path, len(vectors), ids)
-    for row, vector in enumerate(vectors):
+    for row, vector in enumerate(np.asarray(vectors)):  # a `memmap` makes rows of its own kind
         source: dict[str, Any] = {}
         put_at(source, field, np.asarray(vector, dtype=np.float32))
         name = str(row) if names is None else names[row]
