@@ -58,7 +58,7 @@ def explained(one: PlannedVectors, looked_into: int, n_documents: int) -> Json:
         "reason": plan.reason,
         "filter_selectivity": plan.selectivity,
         "depth": plan.depth,
-        "looked_for_by": plan.keyword,
+        "looked_for_by": plan.keyword if probed else None,
         "n_probes": len(probed),
         "buckets": [one.model.terms[bucket] for bucket in probed],
         "docs_looked_into": looked_into,
