@@ -1,7 +1,5 @@
 """Indexes by chance, with all that makes answers differ, and what they must be answered with."""
 
-from itertools import product
-
 import numpy as np
 
 from meta4 import Document, Meta4
@@ -74,7 +72,7 @@ class World:
         hasher = engine.run(Meta4(engine).core.hasher(index))
         few = {field: [field.draw(rng) for _ in range(40)] for field in self.fields}
         for start in range(0, 320, 80):  # a segment each
-            documents = []
+            documents, tied = [], set[str]()
             for i in range(start, start + 80):
                 source = {
                     "text": " ".join(rng.choice(WORDS, 3)),
@@ -88,16 +86,15 @@ class World:
                     if chance < 0.3:  # as one of a few: they tie
                         like = few[field][rng.integers(40)]
                         field.put(source, field.draw(rng, like))
+                        tied.add(f"d{i}")
                     elif chance < 0.95:
                         field.put(source, field.draw(rng))
                 routing = None if rng.random() < 0.6 else f"r{rng.integers(4)}"
                 documents.append(Document(f"d{i}", source, routing=routing))
-            strays = [d for d in documents if rng.random() < 0.04]
+            # A vector that is not scaled ties with one that is but for float32's last digit.
+            may_tie = engine.dialect.normalises
+            strays = [d for d in documents if rng.random() < 0.04 and (may_tie or d.id not in tied)]
             hashed = [d for d in documents if d not in strays]
-            # Equal vectors, of which one was not scaled, may differ in a last digit: they tie not.
-            for document, field in product(strays, self.fields):
-                if field.read(document.source) is not None:
-                    field.put(document.source, field.draw(rng))
             for some, by in ((hashed, hasher), (strays, None)):
                 assert not load_documents(engine, index, some, by).refusals
             engine.refresh(index)
