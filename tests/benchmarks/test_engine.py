@@ -10,13 +10,14 @@ from benchmarks.engine.indexes import Indexes
 from benchmarks.engine.parts import PARTS
 from benchmarks.engine.parts.bench import Bench, Counts
 from benchmarks.engine.parts.filters import NEW, REPEATED
-from benchmarks.engine.rivals import NOT_MEASURED, PLAIN
+from benchmarks.engine.rivals import NOT_MEASURED, PLAIN, kinds
 from benchmarks.engine.rounds import interval
 from benchmarks.engine.sides import BBQ_FLAT, BY_HAND, OURS
 from benchmarks.engine.tables import section, table
 
 from meta4 import HashModel
 from meta4.errors import InputError
+from meta4.mappings.opensearch import OpenSearchDialect
 from meta4.models.specs import CellsSpec
 
 N, N_ASKED = 1000, 4
@@ -45,7 +46,8 @@ def name_of(engine):
 @pytest.fixture(scope="module")
 def found(engine, collection, small_model):
     """Every part's results."""
-    indexes = Indexes(engine, name_of(engine), collection, small_model, n_tuning=30)
+    indexes = Indexes(engine, name_of(engine), collection, small_model, n_tuning=12)
+    del indexes.kinds[1]  # is made and asked as the others are
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(efforts, "CANDIDATES", (25, 400))
         patched.setattr(efforts, "WINDOWS", (100, 400))
@@ -116,6 +118,16 @@ def test_answers_are_exact_under_a_filter_and_without_the_deleted(collection):
     assert len(narrow.truth) == (drawn < 500).sum()
 
 
+def test_an_index_of_inner_products_is_given_unit_vectors(collection):
+    (kind,) = (kind for kind in kinds("opensearch", OpenSearchDialect(), 100) if kind.unit)
+    (question,) = collection.questions(collection.asked[:1])
+    document = next(collection.documents(unit=kind.unit))
+    asked = [way.body(question, 30)["query"]["knn"]["embedding"]["vector"] for way in kind.ways]
+    for vector in (document.source["embedding"], *asked):
+        assert np.linalg.norm(vector) == pytest.approx(1.0)
+    assert asked[0] @ question.vector == pytest.approx(np.linalg.norm(question.vector))
+
+
 def test_an_interval_is_the_normal_one():
     mean, margin = interval([0.8, 1.0, 1.0, 1.0])
     assert mean == pytest.approx(0.95)
@@ -171,7 +183,7 @@ def test_a_table_has_a_row_for_each_side():
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     text = section("elasticsearch", [], {"requests": REQUESTS})
     assert "| 0.99 | meta4 | 0.980 ± 0.010 | 4.00 | 8.00 | 12.00 | 1.00 | 0.50 |" in text
-    assert "way k, candidates 1,234" in text
+    assert "| k, candidates 1,234 |" in text
 
 
 def test_a_part_takes_the_place_of_what_it_had(tmp_path, monkeypatch, capsys):
