@@ -127,7 +127,8 @@ def _plainly_sound(values: Any, dims: int) -> NDArray[np.float64] | None:
     if not seen:
         return None
     doubles = np.asarray(values, dtype=np.float64)
-    square = np.dot(doubles, doubles)  # which says nothing of an overflow, as `@` does
+    with np.errstate(over="ignore"):
+        square = doubles @ doubles
     return doubles if _SHORTEST < square < _LONGEST else None
 
 

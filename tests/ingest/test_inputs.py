@@ -601,6 +601,9 @@ def test_what_programs_give(tmp_path):
             to_json({"a": {"b": bad}})
         assert json.loads(to_json_somehow({"a": {"b": bad}}))
     assert embedding_fault([np.float32(0.5), decimal.Decimal("0.5"), 1], 3) is None
+    for number in (1e200, float("inf"), float("nan")):
+        for values in ([number, 1.0], (number, 1.0), np.array([number, 1.0])):
+            assert "finite float32" in str(embedding_fault(values, 2))
     assert read_json(b'{"x": 18446744073709551616}') == {"x": 2**64}
 
 

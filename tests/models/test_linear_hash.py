@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from support.grids import cell_weights, hard_vectors, spherical
 from support.reference import reference_bits, reference_buckets
 
-from meta4.models.embeddings import matrix_products
 from meta4.models.graphs.grid import GRID_MAX
 from meta4.models.graphs.linear_hash import LinearHash
 
@@ -88,15 +87,6 @@ def test_all_vectors_of_many_batches(n_cells):
     assert seen[-1] == ("hashing", 1000, 1000)
     for row in (0, 127, 128, 999):
         assert (hashing.buckets(x[row : row + 1])[0] == whole[row]).all()
-
-
-@pytest.mark.parametrize("n", [1, 7, 5000])
-@pytest.mark.parametrize("dims", [1, 128, 129, 300])
-@pytest.mark.parametrize("m", [1, 128])
-def test_products_are_those_of_numpy(n, dims, m):
-    rng = np.random.default_rng(n)
-    rows, columns = rng.standard_normal((n, dims)), rng.standard_normal((dims, m))
-    assert np.allclose(matrix_products(rows, columns), rows @ columns)
 
 
 def test_sums_are_added_in_the_order_of_the_definition():
