@@ -37,7 +37,8 @@ def m8(x):
 @pytest.fixture(scope="module")
 def whole(engine, x, m8):
     """The first n of x, in an index that is only read: made when first asked for."""
-    ref = ModelStore(engine).push("right-answers", m8)
+    # As `make_index` calls it: indexes of one model are searched together.
+    ref = ModelStore(engine).push(f"{m8.manifest.kind}-tests", m8)
 
     @functools.cache
     def get(strategy="native", shards=1, n=N):
