@@ -322,7 +322,7 @@ from meta4 import Document
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import load_documents
 engine = connect(sys.argv[1])
-documents = (Document(None, {"n": i, "text": "x" * 1000}) for i in range(int(sys.argv[3])))
+documents = (Document(None, {"n": i, "text": "x" * 2000}) for i in range(int(sys.argv[3])))
 assert load_documents(engine, sys.argv[2], documents, None).n_refused == 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
@@ -337,4 +337,4 @@ def test_memory_does_not_grow_with_the_input(node, engine, index_name):
         engine.delete_index(name)
         return int(done.stdout)
 
-    assert peak_mb(50_000) - peak_mb(5_000) < 40
+    assert peak_mb(25_000) - peak_mb(2_500) < 40

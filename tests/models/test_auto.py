@@ -89,7 +89,7 @@ def test_the_choice_is_explained():
 def test_the_search_finds_what_looks_into_least(vectors, monkeypatch):
     monkeypatch.setattr(auto, "_LEAST_PART", 2_000)
     shown = []
-    aim = Aim(minutes=0.3, device="cpu")
+    aim = Aim(minutes=0.4, device="cpu")
     found = find_model(vectors[:10_000], aim, lambda *call: shown.append(call))
     assert {a.spec.kind for a in found.attempts} >= {"lsh", "itq", "cells"}
     assert len({a.n for a in found.attempts}) == 2
