@@ -1,4 +1,4 @@
-"""A hash model at work: fitted, loaded, and run by onnxruntime."""
+"""A hash model at work: fitted, loaded, and run, a network by onnxruntime."""
 
 from collections.abc import Callable
 from dataclasses import replace

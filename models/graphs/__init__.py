@@ -1,1 +1,1 @@
-"""Hash models as ONNX graphs, and their runtime."""
+"""Hash models as ONNX graphs, and what runs them."""

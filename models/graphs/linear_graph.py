@@ -1,5 +1,9 @@
 """The ONNX graph of a linear hash: what `meta4.models.graphs.grid` defines, in float64 operators.
 
+It is the model's file, for readers that have onnxruntime alone. It adds in an order of its own,
+so that two cells, or a margin and zero, that are within 1e-16 may be decided otherwise than
+`linear_hash.py` does.
+
 Inputs and outputs (n is free):
     embedding        (n, dims)     float32
     bits             (n, n_bits)   bool

@@ -1,4 +1,4 @@
-"""onnxruntime, for many vectors."""
+"""onnxruntime, which runs networks and holds all models' weights."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -10,7 +10,9 @@ from support.grids import cell_weights, hard_vectors, spherical
 from support.reference import reference_bits, reference_buckets
 
 from meta4.models.graphs.grid import GRID_MAX
+from meta4.models.graphs.linear_graph import linear_hash_to_onnx
 from meta4.models.graphs.linear_hash import LinearHash
+from meta4.models.graphs.runtime import open_session, run_in_batches
 
 
 def assert_as_defined(weights, x):
@@ -74,6 +76,18 @@ def test_tables_of_bits(data, dims):
             n_tables=2,
         )
         assert_as_defined(tables, x)
+
+
+@pytest.mark.parametrize("soar_lambda", [0.5, 1.0])
+def test_the_models_file_gives_the_same_but_for_ties(soar_lambda):
+    rng = np.random.default_rng(7)
+    weights = cell_weights(spherical(rng, 50, 20)[:40], soar_lambda=soar_lambda)
+    session = open_session(linear_hash_to_onnx(weights))
+    x = rng.standard_normal((500, 20)).astype(np.float32)
+    bits, buckets = run_in_batches(session, ["bits", "buckets"], x)
+    hashing = LinearHash(weights)
+    assert (bits == hashing.bits(x)).all()
+    assert (buckets == hashing.buckets(x)).all()
 
 
 @pytest.mark.parametrize("n_cells", [3, 1000])
