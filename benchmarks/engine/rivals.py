@@ -18,8 +18,8 @@ INNER_PRODUCT = "hnsw, innerproduct"
 SQ_7 = "hnsw, sq 7 bits"
 INT8, BBQ = "int8_hnsw", "bbq_hnsw"
 _CONCURRENT = "search.concurrent_segment_search.mode"
-#: On by default, it ends a walk before it has the recall that was to be had: more candidates do
-#: not help then, and fewer without it find as much for no more.
+#: On by default, it ends a walk before all candidates are seen: with it 10,000 of them found 0.988
+#: on all words. Off is compared with on for 8,000 words only, where it found as much or more.
 _EARLY_END = "dense_vector.hnsw_enable_early_termination"
 #: By engine, what it has besides, and why it does not stand in the tables.
 NOT_MEASURED: Mapping[str, str] = {
