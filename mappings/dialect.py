@@ -140,7 +140,8 @@ class Dialect(ABC):
     def script(self, spec: IndexSpec, vector: list[float], within: Body | None) -> Body:
         """All documents of `within` that have a vector, scored by a script."""
         params = {"field": spec.field, "query": vector}
-        return _script_score(within, spec.field, f"return {self._similarity('query')};", params)
+        source = _defined(self._similarity("query"))
+        return _script_score(within, spec.field, source, params)
 
     def hamming(self, spec: IndexSpec, code: NDArray[np.uint8], within: Body | None) -> Body:
         """All documents of `within` that have a code, scored by bits in common, in [0, 1]."""
@@ -155,13 +156,21 @@ class Dialect(ABC):
     ) -> Body:
         """Scored by 3CosMul of three vectors (Levy & Goldberg, CoNLL 2014, equation 4)."""
         cosines = "; ".join(f"double {name} = {self._similarity(name)}" for name in "abc")
-        source = f"{cosines}; return b * c / (a + params.epsilon);"
+        source = f"{cosines}; {_defined('b * c / (a + params.epsilon)')}"
         params = {"field": spec.field, "a": a, "b": b, "c": c, "epsilon": EPSILON}
         return _script_score(within, spec.field, source, params)
 
     def _similarity(self, name: str) -> str:
         """A cosine moved to [0, 1], of the vector in the script's parameter `name`."""
         return f"(1.0 + cosineSimilarity(params.{name}, {self.script_field})) / 2.0"
+
+
+def _defined(score: str) -> str:
+    """Of a zero vector, which somebody wrote past us, no cosine is defined: it is near nothing.
+
+    An engine refuses a whole search for the sake of one score that is no number.
+    """
+    return f"double score = {score}; return Double.isNaN(score) ? 0.0 : score;"
 
 
 def _script_score(within: Body | None, needs: str, source: str, params: dict[str, Any]) -> Body:

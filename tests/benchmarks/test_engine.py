@@ -53,7 +53,8 @@ def found(engine, collection, small_model):
         patched.setattr(efforts, "WINDOWS", (100, 400))
         bench = Bench(engine, indexes, FEW)
         yield {part: run(bench) for part, run in PARTS.items()}
-    engine.delete_index("bench-engine-*")
+    for index in engine.mappings("bench-engine-*"):
+        engine.delete_index(index)
 
 
 def test_the_whole_benchmark_runs(found, engine):

@@ -361,9 +361,10 @@ def test_eval_measures_what_it_says(words):
 
 @on_one_engine
 def test_a_promise_for_queries_unlike_documents_takes_such_queries(
-    engine, words, make_index, index_name, sample
+    engine, words, make_index, index_name, sample, monkeypatch
 ):
     """Mixtures of words lie between the cells, where the nearest are spread over more of them."""
+    monkeypatch.setitem(planning._KEYWORD_WORTH, "home", 10**9)  # by which twice as many are seen
     make_index(words.model, docs=word_documents(sample, range(9000)), hashing="client")
     rng = np.random.default_rng(5)
     unit = words.vectors[:9000] / np.linalg.norm(words.vectors[:9000], axis=1, keepdims=True)
