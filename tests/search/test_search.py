@@ -172,13 +172,13 @@ def test_every_strategy_gives_the_same_scores(
 ):
     make_index(
         words.model,
-        docs=word_documents(sample, range(3000)),
+        docs=word_documents(sample, range(6000)),
         hashing="client",
         strategy=strategy,
     )
     tune_index(engine, index_name, n_queries=60)
     meta4 = Meta4(engine)
-    unit = words.vectors[:3000] / np.linalg.norm(words.vectors[:3000], axis=1, keepdims=True)
+    unit = words.vectors[:6000] / np.linalg.norm(words.vectors[:6000], axis=1, keepdims=True)
     reached = []
     for query in words.held_out[:25]:
         truth = np.sort((1 + unit @ (query / np.linalg.norm(query))) / 2)[::-1][:10]
