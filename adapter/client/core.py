@@ -34,7 +34,8 @@ from ..search.rewriter import (
 )
 
 Body = dict[str, Any]
-#: Moves of an alias that one request follows.
+#: Moves of an alias that one request follows, and times that it asks for documents anew of which
+#: some were deleted before they were asked for by their ids.
 _TRIES = 3
 #: By which the margin grows where more documents are equally near.
 _MORE = 16
@@ -137,12 +138,17 @@ class Core:
     def _search(self, index: str, body: Mapping[str, Any], sites: Sequence[Site]) -> Steps[Body]:
         known = yield from self.catalog.get(index)
         planned = yield from self._plan(known, sites)
+        page = 0
         if in_two(body, planned) is None:
-            answer = yield from self._in_one(known, body, planned[0])
-            if answer is not None:
-                return _without_our_sort(answer, body)
-        rewritten = yield from self._with_documents(known, body, planned)
-        answer = yield from self._ask(known, rewritten)
+            at_once = yield from self._in_one(known, body, planned[0])
+            if at_once is not None:
+                return _without_our_sort(at_once, body)
+            page = one_request(body, planned[0])["size"]
+        for _ in range(_TRIES):
+            rewritten = yield from self._with_documents(known, body, planned)
+            answer = yield from self._ask(known, rewritten)
+            if len(answer["hits"]["hits"]) >= page:
+                break  # none was deleted between the two
         if not known.is_itself:  # moved between the two, it has none of the documents
             yield from self._check_unmoved(known)
         return _without_our_sort(answer, body)

@@ -11,6 +11,7 @@ from support.vectors import unit
 from support.words import FIELD
 
 from meta4 import Document, DocumentHasher, HashModel, Meta4
+from meta4.adapter.client.core import Core
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
@@ -344,6 +345,29 @@ def test_an_alias_that_filters_otherwise_by_now(engine, few, x):
         for body in in_one_and_two(similar(x[0])):
             found = ids(meta4.search(index=alias, body=body))
             assert set(found) == set(nearest(x[:300], x[0], keep=keep))
+
+
+@on_one_engine
+def test_a_document_that_is_deleted_between_the_two_requests(
+    engine, make_index, index_name, x, m8, monkeypatch
+):
+    """Ties at the end of a page take a second request, by ids."""
+    make_index(m8, docs=rows(np.repeat(x[:3], 4, axis=0)), hashing="client")
+    gone, real = [], Core._nearest
+
+    def nearest_and_gone(core, known, one):
+        hits = yield from real(core, known, one)
+        if not gone:
+            gone.append(hits[0]["_id"])
+            engine.request("DELETE", f"/{index_name}/_doc/{gone[0]}")
+            engine.refresh(index_name)
+        return hits
+
+    monkeypatch.setattr(Core, "_nearest", nearest_and_gone)
+    found = ids(Meta4(engine).search(index=index_name, body={"query": similar(x[0], 2)}))
+    assert len(found) == 2
+    assert len(gone) == 1
+    assert gone[0] not in found
 
 
 @on_one_engine
