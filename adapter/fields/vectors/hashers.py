@@ -1,5 +1,6 @@
 """Vectors on their way into another index: new ones, none, or with the hashes that they have."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -132,7 +133,13 @@ class KeptHashes(DocumentHasher):
             kept[i] = documents[i].copied(now.field, now.fields.root)
             if now.is_unit:
                 put_at(kept[i].source, now.field, shortest(vector))
-                if abs(norm - 1.0) > UNIT_TOLERANCE:
+                # What was kept is of the vector as it was given, before an engine read it back.
+                if abs(norm - 1.0) > UNIT_TOLERANCE and not _is_near(own.get("norm"), norm):
                     own["norm"] = norm
             put_anew(kept[i].source, now.fields.root, own)
         return kept
+
+
+def _is_near(kept: Any, norm: float) -> bool:
+    """Whether a length that a document has is that of its vector, but for what float32 loses."""
+    return isinstance(kept, int | float) and math.isclose(kept, norm, rel_tol=UNIT_TOLERANCE)
