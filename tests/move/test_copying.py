@@ -26,7 +26,7 @@ from meta4.adapter.move.copy import adopt_index, copy_index
 from meta4.errors import ConflictError, InputError, NotFoundError
 
 pytestmark = pytest.mark.server
-N = 2000
+N = 3000
 WAYS = list(itertools.permutations(("opensearch", "elasticsearch")))
 
 OPTIONS = Options(hashing="client")
@@ -104,7 +104,7 @@ def test_a_copy_is_whole(ends, filled, sample):
     assert specs[0].model.sha256 == specs[1].model.sha256
     assert specs[0].calibration.model_dump() == specs[1].calibration.model_dump()
     body = {
-        "query": {"meta4_similar": {FIELD: {"id": sample.words[30], "k": 25}}},
+        "query": {"meta4_similar": {FIELD: {"id": "berlin", "k": 25}}},
         "_source": False,
     }
     answers = [
@@ -215,7 +215,7 @@ def test_an_index_with_vectors_is_adopted(ends, models, sample):
         assert report.is_whole
         assert report.n_hashed == N
         tune_index(place.engine, place.index, n_queries=20)
-        clause = {"meta4_similar": {FIELD: {"id": sample.words[30], "k": 5}}}
+        clause = {"meta4_similar": {FIELD: {"id": "berlin", "k": 5}}}
         filtered = {"bool": {"must": [clause], "filter": [{"match": {"title": "THE"}}]}}
         hits = Meta4(place.engine).search(index=place.index, body={"query": filtered})["hits"]
         assert len(hits["hits"]) == 5
