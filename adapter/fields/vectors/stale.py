@@ -31,7 +31,7 @@ _COMPARED = 1000
 
 _UNHASHED = """
 if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) {{ return 1.0; }}
-if (doc[params.bucket_field].size() == 0) {{ return 1.0; }}
+for (String keyword : params.keywords) {{ if (doc[keyword].size() == 0) {{ return 1.0; }} }}
 if (!doc[params.model_field].value.equals(params.model)) {{ return 1.0; }}
 {first_long}
 double m;
@@ -60,7 +60,7 @@ def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> Json:
         "field": spec.field,
         "model_field": fields.model,
         "model": str(spec.model),
-        "bucket_field": spec.sorted_by,
+        "keywords": [fields.keyword(keyword) for keyword in spec.all_keywords],
         "code_field": spec.code_storage.first_field(fields.root, spec.n_bits),
         "rows": (rows / lengths[:, None]).tolist(),
         "offsets": (model.weights.code_offsets[:n] / lengths).tolist(),
@@ -91,7 +91,7 @@ def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -
             code = spec.code_storage.code(stored, spec.n_bits)
             vector = unpacked(value_at(hit["_source"], spec.field))
             is_fault = embedding_fault(vector, spec.dims) is not None
-            lacks = stored.get("bucket") is None or (spec.has_home and stored.get("home") is None)
+            lacks = any(stored.get(keyword) is None for keyword in spec.all_keywords)
             if stored.get("model") != str(spec.model) or code is None or lacks or is_fault:
                 yield hit
                 continue
