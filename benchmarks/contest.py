@@ -41,6 +41,8 @@ _HEAP_MB = 4096
 #: Candidates of a graph search that are tried: steps of about 5%, up to the engines' own limit.
 CANDIDATES = (*sorted({round(25 * 1.05**i) for i in range(120)}), 10_000)
 _EQUAL_QUERIES = 300
+#: Seconds between looks at what a server does by itself.
+LOOK = 0.2
 
 
 @dataclass(frozen=True)
@@ -228,19 +230,24 @@ class Contest:
             report = load_documents(self.engine, index, self._documents(), hasher, advance=advance)
         assert not report.refusals, report.refusals[0]
         loaded = time.monotonic()
-        self.engine.refresh(index)
-        # A long merge outlasts a client's patience: ask for it, then wait for it to be done.
-        params = {"max_num_segments": 1, "wait_for_completion": "false"}
-        task = self.engine.request("POST", f"/{index}/_forcemerge", params=params)["task"]
-        while not self.engine.request("GET", f"/_tasks/{task}")["completed"]:
-            time.sleep(0.2)
-        self.engine.refresh(index)
+        merge(self.engine, index)
         done = time.monotonic()
-        return Loaded(done - clock, loaded - clock, self._live_bytes(index), len(self.base))
+        return Loaded(done - clock, loaded - clock, live_bytes(self.engine, index), len(self.base))
 
-    def _live_bytes(self, index: str) -> int:
-        """Bytes of the segments that searches see; merged ones are deleted a while later."""
-        self.engine.request("POST", f"/{index}/_flush", params={"force": "true"})
-        answer = self.engine.request("GET", f"/{index}/_segments")
-        (shards,) = answer["indices"][index]["shards"].values()
-        return sum(segment["size_in_bytes"] for segment in shards[0]["segments"].values())
+
+def merge(engine: Engine, index: str) -> None:
+    """To one segment: a long merge outlasts a client's patience, so ask and wait for its end."""
+    engine.refresh(index)
+    params = {"max_num_segments": 1, "wait_for_completion": "false"}
+    task = engine.request("POST", f"/{index}/_forcemerge", params=params)["task"]
+    while not engine.request("GET", f"/_tasks/{task}")["completed"]:
+        time.sleep(LOOK)
+    engine.refresh(index)
+
+
+def live_bytes(engine: Engine, index: str) -> int:
+    """Of the segments that searches see; merged ones are deleted a while later."""
+    engine.request("POST", f"/{index}/_flush", params={"force": "true"})
+    answer = engine.request("GET", f"/{index}/_segments")
+    (shards,) = answer["indices"][index]["shards"].values()
+    return sum(segment["size_in_bytes"] for segment in shards[0]["segments"].values())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from meta4 import Document
 from meta4.models.artifact import fingerprint
+from meta4.models.embeddings import unit_float32
 
 from ..contest import FIELD, K
 
@@ -80,7 +81,7 @@ class Collection:
     @cached_property
     def unit(self) -> NDArray[np.float32]:
         """The same vectors with length 1."""
-        return _unit(self.base)
+        return unit_float32(self.base)
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
@@ -114,7 +115,7 @@ class Collection:
         found = []
         for start in range(0, len(queries), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            cosines = _unit(queries[part]) @ self.unit.T
+            cosines = unit_float32(queries[part]) @ self.unit.T
             for query, own, filtered in zip(queries[part], cosines, kept[part], strict=True):
                 inside = there if filtered is None else there & self._inside(filtered)
                 scores = (1.0 + own[inside].astype(np.float64)) / 2.0
@@ -131,8 +132,3 @@ class Collection:
 
     def _inside(self, kept: Range) -> NDArray[np.bool_]:
         return (self.drawn >= kept.start) & (self.drawn < kept.end)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit.astype(np.float32)

@@ -19,7 +19,7 @@ from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.models.artifact import checksum
 
-from ..contest import FIELD
+from ..contest import FIELD, LOOK, live_bytes, merge
 from .collection import Body, Collection
 from .cpu import ServerCpu, client_seconds
 from .rivals import Kind, kinds
@@ -27,8 +27,6 @@ from .sides import BbqFlatDialect
 
 OURS = "bench-engine-meta4"
 BBQ_FLAT = "bench-engine-bbq-flat"
-#: Seconds between looks at what a server does by itself.
-_LOOK = 0.2
 _NO_WRITES = "index.blocks.write"
 
 
@@ -131,7 +129,7 @@ class Indexes:
         meta = self.engine.mappings(self.ours())[OURS]["_meta"]
         Meta4(other).load(index=BBQ_FLAT, documents=self._counted(BBQ_FLAT))
         self.engine.put_meta(BBQ_FLAT, meta)
-        self._merge(BBQ_FLAT)
+        merge(self.engine, BBQ_FLAT)
         other.close()
         return BBQ_FLAT
 
@@ -193,7 +191,7 @@ class Indexes:
         pause = time.monotonic() - pause
         _clone(self.engine, index, _as_loaded(index), of_several or {})
         start = np.asarray([clock() for clock in clocks])
-        self._merge(index)
+        merge(self.engine, index)
         merge_took = np.asarray([clock() for clock in clocks]) - start
         _, server, client = (load_took + merge_took).tolist()
         return Loaded(
@@ -202,7 +200,7 @@ class Indexes:
             float(merge_took[0]),
             server,
             client,
-            self._bytes(index),
+            live_bytes(self.engine, index),
             pause if between is not None else 0.0,
         )
 
@@ -211,23 +209,7 @@ class Indexes:
             stats = self.engine.request("GET", f"/{index}/_stats/merge")
             if not stats["_all"]["primaries"]["merges"]["current"]:
                 return
-            time.sleep(_LOOK)
-
-    def _merge(self, index: str) -> None:
-        """A long merge outlasts a client's patience: ask for it, then wait for it to be done."""
-        self.engine.refresh(index)
-        params = {"max_num_segments": 1, "wait_for_completion": "false"}
-        task = self.engine.request("POST", f"/{index}/_forcemerge", params=params)["task"]
-        while not self.engine.request("GET", f"/_tasks/{task}")["completed"]:
-            time.sleep(_LOOK)
-        self.engine.refresh(index)
-
-    def _bytes(self, index: str) -> int:
-        """Of the segments that searches see; merged ones are deleted a while later."""
-        self.engine.request("POST", f"/{index}/_flush", params={"force": "true"})
-        answer = self.engine.request("GET", f"/{index}/_segments")
-        (shards,) = answer["indices"][index]["shards"].values()
-        return sum(segment["size_in_bytes"] for segment in shards[0]["segments"].values())
+            time.sleep(LOOK)
 
     def _mark(self, kind: Kind) -> str:
         """Of what an index of this kind has in it."""
