@@ -100,6 +100,14 @@ class Dialect(ABC):
     def graph_body(self, search: GraphSearch) -> Body:
         """A search of the graph that `graph_index_body` makes."""
 
+    def parts_now(self, *, has_home: bool) -> dict[str, Any]:
+        """What a spec has of how documents of an index are written that is made now.
+
+        Args:
+            has_home: whether the model gives a document several buckets.
+        """
+        return {"codes": self.codes, "has_home": has_home, "is_unit": not self.normalises}
+
     def exact_body(self, field: str, vector: Vector, size: int, within: Body | None) -> Body:
         """Exact search as the engines' documentation has it: a script over all documents."""
         params = {"field": field, "query": vector}

@@ -16,6 +16,9 @@ from .fields import ROOT, HashedField, Keyword
 Strategy = Literal["native", "script", "hamming"]
 STRATEGIES: tuple[Strategy, ...] = ("native", "script", "hamming")
 Hashing = Literal["server", "client"]
+#: Parts of a spec that nobody asks for, as `Dialect.parts_now` gives them: they are of the version
+#: that made an index, and one that has others is no other index for that.
+OF_ITS_TIME = frozenset({"codes", "has_home", "is_unit"})
 _MODEL_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 

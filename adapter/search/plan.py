@@ -146,8 +146,9 @@ def plan_request(
         return exact(_NARROW.format(filtered.n_documents))
     share = ranking.cumulated_all[n - 1] / max(1, directory.n_postings)
     reason = f"calibrated: {share:.2%} of the buckets' entries for recall {recall:g}"
-    n = filtered.n_documents
-    return RequestPlan(probes, depth, selectivity, n, recall, reason, way.keyword)
+    return RequestPlan(
+        probes, depth, selectivity, filtered.n_documents, recall, reason, way.keyword
+    )
 
 
 def _calibrated_prefix(

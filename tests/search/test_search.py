@@ -301,7 +301,7 @@ def test_documents_of_another_model_are_found(engine, models, make_index, index_
 
 def directory_of(meta4, index):
     field = meta4.engine.run(meta4.core.catalog.get(index)).field()
-    return meta4.engine.run(field.directories(index))["bucket"]
+    return meta4.engine.run(field.directory(index))
 
 
 def test_the_directory_is_kept_fresh(engine, models, make_index, index_name, vectors):

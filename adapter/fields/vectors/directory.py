@@ -20,7 +20,7 @@ def read_directories(
     calls: Calls,
     index: str,
     spec: IndexSpec,
-    keywords: Sequence[Keyword] = ("bucket",),
+    keywords: Sequence[Keyword],
     query: Json | None = None,
     defined: Mapping[str, Any] | None = None,
 ) -> Steps[Directories]:

@@ -8,10 +8,11 @@ from ....errors import ConflictError
 from ....ingest.hashers import DocumentHasher
 from ....ingest.pipeline import check_pipeline_fits, pipeline_body
 from ....mappings.fields import HashedField
-from ....mappings.spec import FieldSpec, Hashing, IndexSpec, ModelRef
+from ....mappings.spec import OF_ITS_TIME, FieldSpec, Hashing, IndexSpec, ModelRef
 from ....models.embeddings import embedding_fault
 from ....models.model import HashModel
 from ....models.probing.calibration import more_careful
+from ....models.probing.directory import Directory
 from ....models.probing.ranking import check_plan, default_plan
 from ...engines.calls import Json, Steps, Work, to_json
 from ...engines.engine import Engine
@@ -33,8 +34,6 @@ from .succession import VectorSuccession
 
 #: What a spec has from measuring, and not from whoever made the index.
 _MEASURED = frozenset({"calibration", "window"})
-#: What it has from the version that made it: indexes that differ are no others for being so.
-_OF_ITS_TIME = frozenset({"codes", "has_home", "is_unit"})
 #: What a spec has from how documents are written: indexes that differ are searched together.
 _NOT_SEARCHED = frozenset({"former_models", "hashing"})
 
@@ -93,6 +92,10 @@ class VectorField(Field):
         key = ("directory", index, (spec.field, both))
         return (yield from self.shelf.take(key, read))
 
+    def directory(self, index: str) -> Steps[Directory]:
+        """Buckets and their counts, of all documents, each of which counts in all its buckets."""
+        return (yield from self.directories(index))["bucket"]
+
     # A request.
 
     def get_ready(self, index: str) -> Steps[None]:
@@ -140,7 +143,7 @@ class VectorField(Field):
 
     def about(self, index: str) -> Steps[Json]:
         """See `Field`."""
-        directory = (yield from self.directories(index))["bucket"]
+        directory = yield from self.directory(index)
         return {
             "model": self.mark,
             "strategy": self.spec.strategy,
@@ -153,7 +156,7 @@ class VectorField(Field):
         """See `Field`."""
         assert isinstance(one, PlannedVectors)
         looked_into = yield from self.count_searched(index, one)
-        directory = (yield from self.directories(index))["bucket"]
+        directory = yield from self.directory(index)
         return explained(one, looked_into, directory.n_documents)
 
     # A document.
@@ -209,9 +212,7 @@ class VectorField(Field):
             strategy=options.strategy,
             plan=options.plan or default_plan(model.bucket_kind),
             hashing=options.hashing or "server",
-            codes=engine.dialect.codes,
-            has_home=model.has_home,
-            is_unit=not engine.dialect.normalises,
+            **engine.dialect.parts_now(has_home=model.has_home),
         )
         return cls.of(engine, spec, model)
 
@@ -246,7 +247,7 @@ class VectorField(Field):
 
     def same_but_measured(self, other: FieldSpec) -> bool:
         """See `Field`."""
-        but = set(_MEASURED | _OF_ITS_TIME)
+        but = set(_MEASURED | OF_ITS_TIME)
         ours, theirs = (spec.model_dump(exclude=but) for spec in (self.spec, other))
         return bool(ours == theirs)
 
@@ -278,7 +279,7 @@ class VectorField(Field):
 
     def show(self, engine: Engine, index: str) -> Json:
         """See `Field`."""
-        return shown(engine, index, self.spec, engine.run(self.directories(index))["bucket"])
+        return shown(engine, index, self.spec, engine.run(self.directory(index)))
 
     # Its state.
 
@@ -292,8 +293,7 @@ class VectorField(Field):
 
     def findings(self, engine: Engine, index: str) -> list[Finding]:
         """See `Field`."""
-        directory = engine.run(self.directories(index))["bucket"]
-        model = engine.run(self.model())
+        directory, model = engine.run(self.directory(index)), engine.run(self.model())
         return [
             bucket_finding(index, self.spec, directory),
             drift_finding(engine, index, self.spec, model),

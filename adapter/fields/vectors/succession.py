@@ -56,9 +56,7 @@ class VectorSuccession(Succession):
             "n_bits": model.manifest.n_bits,
             "n_buckets": model.n_buckets,
             "plan": plan,
-            "codes": engine.dialect.codes,
-            "has_home": model.has_home,
-            "is_unit": not engine.dialect.normalises,
+            **engine.dialect.parts_now(has_home=model.has_home),
             "calibration": None,
             "former_models": (str(before.model),),
         }
@@ -80,11 +78,7 @@ class VectorSuccession(Succession):
     def copied_to(self, source: Engine, target: Engine, options: Json) -> "VectorField":
         """See `Succession`: `strategy`, `plan` and `hashing`."""
         model = source.run(self._field.model())
-        written = {
-            "codes": target.dialect.codes,
-            "has_home": model.has_home,
-            "is_unit": not target.dialect.normalises,
-        }
+        written = target.dialect.parts_now(has_home=model.has_home)
         made = self._spec.model_copy(update={**options, **written})
         self._field.of(target, made, model)  # refused before anything is stored
         ref = ModelStore(target).push(self._spec.model.name, model)
