@@ -80,14 +80,12 @@ class Catalog:
 
     def scope(self, known: HashedIndex) -> Steps[Scope]:
         """What a search of an index may answer with, as fresh."""
-        name = known.name
+        return (yield from self._shelf.take(_scope_key(known.name), partial(self._scope, known)))
 
-        def read() -> Steps[Scope]:
-            kept = yield from self._filter(known)
-            hides = yield from self._calls.hides_documents(name)
-            return Scope(name, known.concrete, kept, hides)
-
-        return (yield from self._shelf.take(_scope_key(name), read))
+    def _scope(self, known: HashedIndex) -> Steps[Scope]:
+        kept = yield from self._filter(known)
+        hides = yield from self._calls.hides_documents(known.name)
+        return Scope(known.name, known.concrete, kept, hides)
 
     def _filter(self, known: HashedIndex) -> Steps[Json | None]:
         """What aliases let through now."""

@@ -18,6 +18,7 @@ from meta4.adapter.engines.engine import Engine
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.measure import comparison
 from meta4.mappings.code_storage import CodeKind
+from meta4.mappings.dialect import Vector
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.fields import ROOT
 from meta4.mappings.spec import IndexSpec, ModelRef
@@ -48,7 +49,7 @@ class _Quantised(ElasticsearchDialect):
         """See `Dialect`."""
         return super().vector(spec) | {"index_options": {"type": "int8_flat"}}
 
-    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+    def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """See `Dialect`."""
         query = super().knn(spec, vector, k, within)
         query["knn"] |= self.rescore

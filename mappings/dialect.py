@@ -73,13 +73,19 @@ class Dialect(ABC):
         """The vector field's mapping: no graph, ever."""
 
     @abstractmethod
-    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+    def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """The k nearest inside `within`, exactly, by the engine's own vector query.
 
         Where `spec.is_unit`, what is in `within` has vectors of length 1.
+
+        Args:
+            spec: of the field.
+            vector: (dims,) float32.
+            k: how many.
+            within: a filter; None for all documents.
         """
 
-    def knn_of_any(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+    def knn_of_any(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """The same where documents may be in `within` that the model did not hash.
 
         Where it is for us to scale vectors, theirs may have any length: they are all scored by
@@ -145,9 +151,9 @@ class Dialect(ABC):
             "mappings": {"_meta": spec.to_meta(), "properties": properties},
         }
 
-    def script(self, spec: IndexSpec, vector: list[float], within: Body | None) -> Body:
+    def script(self, spec: IndexSpec, vector: Vector, within: Body | None) -> Body:
         """All documents of `within` that have a vector, scored by a script."""
-        params = {"field": spec.field, "query": vector}
+        params = {"field": spec.field, "query": vector.tolist()}
         source = _defined(self._similarity("query"))
         return _script_score(within, spec.field, source, params)
 

@@ -1,6 +1,6 @@
 """Elasticsearch 8.15 and later."""
 
-from .dialect import Body, Dialect, GraphSearch
+from .dialect import Body, Dialect, GraphSearch, Vector
 from .spec import IndexSpec
 
 _MOST_CANDIDATES = 10_000
@@ -42,11 +42,11 @@ class ElasticsearchDialect(Dialect):
             "index_options": {"type": "flat"},
         }
 
-    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+    def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """`knn`; flat vectors are all scored, so that k candidates a shard are enough."""
         inner: Body = {
             "field": spec.field,
-            "query_vector": vector,
+            "query_vector": vector.tolist(),
             "k": k,
             "num_candidates": k,
         }

@@ -1,9 +1,7 @@
 """OpenSearch 2.19 and later, with the k-NN plugin."""
 
-import numpy as np
-
 from ..models.embeddings import unit
-from .dialect import Body, Dialect, GraphSearch
+from .dialect import Body, Dialect, GraphSearch, Vector
 from .spec import IndexSpec
 
 #: Below every number of documents: no segment ever gets a graph. Vectors lie in Lucene's flat
@@ -65,15 +63,14 @@ double length = Math.sqrt(square);"""
             "method": {"name": "hnsw", "engine": "faiss", "space_type": space},
         }
 
-    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+    def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """`knn`; with no graph it scores every document of the filter.
 
         Without one, deleted documents count among the k, and fewer are found.
         """
-        if spec.is_unit:
-            vector = unit(np.asarray(vector)).tolist()
+        query = (unit(vector) if spec.is_unit else vector).tolist()
         everything: Body = {"exists": {"field": spec.field}}
-        knn = {"knn": {spec.field: {"vector": vector, "k": k, "filter": within or everything}}}
+        knn = {"knn": {spec.field: {"vector": query, "k": k, "filter": within or everything}}}
         if not spec.is_unit:
             return knn
         # Only what was found is scored again.

@@ -8,6 +8,7 @@ from typing import Any
 from meta4 import Meta4
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.engine import Engine
+from meta4.mappings.dialect import Vector
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.spec import IndexSpec
 
@@ -149,7 +150,7 @@ class BbqFlatDialect(ElasticsearchDialect):
         """See `Dialect`."""
         return super().vector(spec) | {"index_options": {"type": "bbq_flat"}}
 
-    def knn(self, spec: IndexSpec, vector: list[float], k: int, within: Body | None) -> Body:
+    def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """See `Dialect`."""
         query = super().knn(spec, vector, k, within)
         window = max(k, self._window)

@@ -108,7 +108,7 @@ def exact_neighbours(
                 "size": depth + 1,
                 "_source": False,
                 "docvalue_fields": list(paths.values()),
-                "query": engine.dialect.knn(spec, one.vector.tolist(), depth + 1, within),
+                "query": engine.dialect.knn(spec, one.vector, depth + 1, within),
             }
             for one in group
         ]

@@ -55,23 +55,21 @@ class VectorField(Field):
         Raises:
             ConflictError: the store has another one under its name.
         """
+        return (yield from self.shelf.take(_key(self.spec.model), self._read_model, forever=True))
+
+    def _read_model(self) -> Steps[HashModel]:
+        model: HashModel = yield Work(self._pull_model)
+        return model
+
+    def _pull_model(self, engine: Engine) -> HashModel:
         wanted = self.spec.model
-
-        def pull(engine: Engine) -> HashModel:
-            found, model = ModelStore(engine).pull(str(wanted))
-            if found.sha256 != wanted.sha256:
-                raise ConflictError(
-                    f"the index was made with model {wanted} of checksum {wanted.sha256[:12]}…, "
-                    f"and the store has {found.sha256[:12]}… under that name; push the right one "
-                    f"again"
-                )
-            return model
-
-        def read() -> Steps[HashModel]:
-            model: HashModel = yield Work(pull)
-            return model
-
-        return (yield from self.shelf.take(_key(wanted), read, forever=True))
+        found, model = ModelStore(engine).pull(str(wanted))
+        if found.sha256 != wanted.sha256:
+            raise ConflictError(
+                f"the index was made with model {wanted} of checksum {wanted.sha256[:12]}…, and "
+                f"the store has {found.sha256[:12]}… under that name; push the right one again"
+            )
+        return model
 
     def directories(
         self, index: str, within: Body | None = None, defined: Mapping[str, Any] | None = None

@@ -37,4 +37,4 @@ def vectors_of(
             )
         return as_embedding(operand.vector, spec.dims, what="query vector")
 
-    return np.stack([vector(operand) for operand in site.clause.operands])
+    return np.array([vector(operand) for operand in site.clause.operands])

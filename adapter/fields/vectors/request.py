@@ -94,7 +94,7 @@ class PlannedVectors(PlannedClause):
         if self._is_multiplied:
             a, b, c = self.vectors.tolist()
             return self.dialect.three_cos_mul(self.spec, a, b, c, within)
-        vector = query_vector(self.site, self.vectors).tolist()
+        vector = query_vector(self.site, self.vectors)
         if not self.is_cut:
             return self.dialect.script(self.spec, vector, within)
         knn = self.dialect.knn_of_any if self._may_find_others else self.dialect.knn
