@@ -50,7 +50,7 @@ format: $(STAMP) ## Format the code
 docs: $(STAMP) ## Write docs/cli.md from the command line
 	$(BIN)/python docs/make_cli.py
 
-bench: $(STAMP) ## What requests and loads cost beside the engines' own indexes (two and a half hours)
+bench: $(STAMP) ## What requests and loads cost beside the engines' own indexes (over an hour)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 
 bench-models: $(TRAIN) ## Compare hash models: code ranking, triplets, buckets (over an hour)

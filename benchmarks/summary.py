@@ -19,8 +19,6 @@ from .engine.sides import OURS
 
 #: Filters that are shown, the same in each request.
 _FILTERS = ("30%", "10%", "1%")
-#: Of the models in results of the benchmark before: the one that a user gets by default.
-_FORMER_MODEL = "cells"
 #: What differs by less decides nothing.
 _LEVEL = 1.05
 _PLOT = Path(__file__).parent.parent / "docs" / "recall.png"
@@ -98,8 +96,6 @@ def _of_engine(name: str) -> Setting:
         InputError: a part that is shown has not been run.
     """
     _, details = report.read_results(name)
-    if "parts" not in details:
-        return _of_former(details)
     requests, filters, load = (
         found_in(details, part, name) for part in ("requests", "filters", "load")
     )
@@ -111,22 +107,6 @@ def _of_engine(name: str) -> Setting:
         {kept: _point(filters[kept][REPEATED], PLAIN) for kept in _FILTERS},
         Pair(*(load[side]["seconds"] + load[side]["merge_seconds"] for side in (OURS, PLAIN))),
         Pair(*(load[side]["bytes"] for side in (OURS, PLAIN))),
-    )
-
-
-def _of_former(details: dict[str, Any]) -> Setting:
-    """The same of the benchmark before, whose results stay until this one has been run."""
-
-    def points(found: dict[str, Any]) -> dict[str, Point]:
-        return {asked: _point(one["sides"], "hnsw ") for asked, one in found.items()}
-
-    found, load = details[_FORMER_MODEL], details["load"]
-    return Setting(
-        details["server"],
-        f"GloVe {details['documents']:,}",
-        points(found["unfiltered"]),
-        points(found["filtered"]),
-        *(Pair(load["meta4"][what], load["hnsw"][what]) for what in ("seconds", "bytes")),
     )
 
 
