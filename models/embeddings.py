@@ -216,7 +216,8 @@ def matrix_products(rows: NDArray[T], columns: NDArray[T]) -> NDArray[T]:
 def unit(embeddings: NDArray[Any]) -> NDArray[np.float64]:
     """Rows (or the one vector) scaled to length 1, in float64."""
     x = np.asarray(embeddings, dtype=np.float64)
-    result: NDArray[np.float64] = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    # What np.linalg.norm does, at half the price for one vector.
+    result: NDArray[np.float64] = x / np.sqrt(np.add.reduce(x * x, axis=-1, keepdims=True))
     return result
 
 

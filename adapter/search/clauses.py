@@ -150,8 +150,9 @@ def find_sites(body: Mapping[str, Any]) -> list[Site]:
     query = body.get("query")
     if not contains_clause(query):
         return []
+    sites = list(_walk(query, (), (), ()))
     defined = {key: body[key] for key in DEFINITIONS if key in body}
-    return [replace(site, defined=defined) for site in _walk(query, (), (), ())]
+    return [replace(site, defined=defined) for site in sites] if defined else sites
 
 
 def contains_clause(query: Any) -> bool:
