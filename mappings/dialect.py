@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.embeddings import unit
 from .code_storage import CodeKind
 from .spec import IndexSpec
 
@@ -153,7 +154,7 @@ class Dialect(ABC):
 
     def script(self, spec: IndexSpec, vector: Vector, within: Body | None) -> Body:
         """All documents of `within` that have a vector, scored by a script."""
-        params = {"field": spec.field, "query": vector.tolist()}
+        params = {"field": spec.field, "query": direction(vector)}
         source = _defined(self._similarity("query"))
         return _script_score(within, spec.field, source, params)
 
@@ -166,17 +167,24 @@ class Dialect(ABC):
         return _script_score(within, needs, source, {**params, "n_bits": spec.n_bits})
 
     def three_cos_mul(
-        self, spec: IndexSpec, a: list[float], b: list[float], c: list[float], within: Body | None
+        self, spec: IndexSpec, a: Vector, b: Vector, c: Vector, within: Body | None
     ) -> Body:
         """Scored by 3CosMul of three vectors (Levy & Goldberg, CoNLL 2014, equation 4)."""
         cosines = "; ".join(f"double {name} = {self._similarity(name)}" for name in "abc")
         source = f"{cosines}; {_defined('b * c / (a + params.epsilon)')}"
-        params = {"field": spec.field, "a": a, "b": b, "c": c, "epsilon": EPSILON}
+        operands = {"a": direction(a), "b": direction(b), "c": direction(c)}
+        params = {"field": spec.field, **operands, "epsilon": EPSILON}
         return _script_score(within, spec.field, source, params)
 
     def _similarity(self, name: str) -> str:
         """A cosine moved to [0, 1], of the vector in the script's parameter `name`."""
         return f"(1.0 + cosineSimilarity(params.{name}, {self.script_field})) / 2.0"
+
+
+def direction(vector: Vector) -> list[float]:
+    """A query as engines get it: of length 1, as they square in float32 and go by cosines."""
+    scaled: list[float] = unit(vector).tolist()
+    return scaled
 
 
 def _defined(score: str) -> str:

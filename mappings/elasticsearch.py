@@ -1,6 +1,6 @@
 """Elasticsearch 8.15 and later."""
 
-from .dialect import Body, Dialect, GraphSearch, Vector
+from .dialect import Body, Dialect, GraphSearch, Vector, direction
 from .spec import IndexSpec
 
 _MOST_CANDIDATES = 10_000
@@ -46,7 +46,7 @@ class ElasticsearchDialect(Dialect):
         """`knn`; flat vectors are all scored, so that k candidates a shard are enough."""
         inner: Body = {
             "field": spec.field,
-            "query_vector": vector.tolist(),
+            "query_vector": direction(vector),
             "k": k,
             "num_candidates": k,
         }

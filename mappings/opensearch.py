@@ -1,7 +1,6 @@
 """OpenSearch 2.19 and later, with the k-NN plugin."""
 
-from ..models.embeddings import unit
-from .dialect import Body, Dialect, GraphSearch, Vector
+from .dialect import Body, Dialect, GraphSearch, Vector, direction
 from .spec import IndexSpec
 
 #: Below every number of documents: no segment ever gets a graph. Vectors lie in Lucene's flat
@@ -68,9 +67,9 @@ double length = Math.sqrt(square);"""
 
         Without one, deleted documents count among the k, and fewer are found.
         """
-        query = (unit(vector) if spec.is_unit else vector).tolist()
         everything: Body = {"exists": {"field": spec.field}}
-        knn = {"knn": {spec.field: {"vector": query, "k": k, "filter": within or everything}}}
+        inner = {"vector": direction(vector), "k": k, "filter": within or everything}
+        knn = {"knn": {spec.field: inner}}
         if not spec.is_unit:
             return knn
         # Only what was found is scored again.

@@ -201,6 +201,42 @@ def test_every_strategy_gives_the_same_scores(
         assert "rescore" in meta4.rewrite(index=index_name, body=body)
 
 
+@pytest.mark.parametrize("strategy", ["native", "script", "hamming"])
+def test_only_the_direction_of_a_query_counts(
+    engine, words, make_index, index_name, sample, strategy
+):
+    """Engines square in float32: as it came, a query of 1e-30 or 1e25 would be zero or infinite."""
+    make_index(
+        words.model, docs=word_documents(sample, range(300)), hashing="client", strategy=strategy
+    )
+    # One that no model hashed, so that a script runs beside the native query.
+    stray = {FIELD: words.vectors[300].tolist()}
+    path, params = f"/{index_name}/_doc/stray", {"refresh": "true", "pipeline": "_none"}
+    engine.request("PUT", path, stray, params)
+    meta4 = Meta4(engine)
+    query, *operands = (row / np.linalg.norm(row) for row in words.held_out[:4])
+
+    def scores(clause, field):
+        body = {"query": {clause: {FIELD: {**field, "k": 301, "recall": 1.0}}}, "size": 301}
+        hits = meta4.search(index=index_name, body=body)["hits"]["hits"]
+        return {hit["_id"]: hit["_score"] for hit in hits}
+
+    def of_length(length, vector):
+        return {"vector": (vector * length).tolist()}
+
+    def asked(length):
+        three = {x: of_length(length, row) for x, row in zip("abc", operands, strict=True)}
+        yield scores("meta4_similar", of_length(length, query))
+        for method in ("3cosadd", "3cosmul"):
+            yield scores("meta4_analogy", {**three, "method": method})
+
+    plain = list(asked(1.0))
+    assert all(len(found) == 301 for found in plain)
+    for length in (1e-30, 1e25):
+        for found, right in zip(asked(length), plain, strict=True):
+            assert found == pytest.approx(right, abs=1e-6)
+
+
 @on_one_engine
 @pytest.mark.parametrize("plan", ["bitwise", "margin", "centroid"])
 def test_every_plan_keeps_its_promise(engine, models, make_index, index_name, sample, words, plan):

@@ -92,7 +92,7 @@ class PlannedVectors(PlannedClause):
     def query(self, within: Body | None, n: int) -> Body:
         """See `PlannedClause`."""
         if self._is_multiplied:
-            a, b, c = self.vectors.tolist()
+            a, b, c = self.vectors
             return self.dialect.three_cos_mul(self.spec, a, b, c, within)
         vector = query_vector(self.site, self.vectors)
         if not self.is_cut:
