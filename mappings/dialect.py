@@ -1,6 +1,7 @@
 """What an index body and a scoring query are, with the parts that engines write differently."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -154,9 +155,8 @@ class Dialect(ABC):
 
     def script(self, spec: IndexSpec, vector: Vector, within: Body | None) -> Body:
         """All documents of `within` that have a vector, scored by a script."""
-        params = {"field": spec.field, "query": direction(vector)}
-        source = _defined(self._similarity("query"))
-        return _script_score(within, spec.field, source, params)
+        params = {"field": spec.field, "query": direction(vector), **self.script_params(spec)}
+        return _script_score(within, spec.field, self.scored(["query"], "query"), params)
 
     def hamming(self, spec: IndexSpec, code: NDArray[np.uint8], within: Body | None) -> Body:
         """All documents of `within` that have a code, scored by bits in common, in [0, 1]."""
@@ -170,11 +170,24 @@ class Dialect(ABC):
         self, spec: IndexSpec, a: Vector, b: Vector, c: Vector, within: Body | None
     ) -> Body:
         """Scored by 3CosMul of three vectors (Levy & Goldberg, CoNLL 2014, equation 4)."""
-        cosines = "; ".join(f"double {name} = {self._similarity(name)}" for name in "abc")
-        source = f"{cosines}; {_defined('b * c / (a + params.epsilon)')}"
+        source = self.scored(["a", "b", "c"], "b * c / (a + params.epsilon)")
         operands = {"a": direction(a), "b": direction(b), "c": direction(c)}
-        params = {"field": spec.field, **operands, "epsilon": EPSILON}
-        return _script_score(within, spec.field, source, params)
+        rest = {"epsilon": EPSILON, **self.script_params(spec)}
+        return _script_score(within, spec.field, source, {"field": spec.field, **operands, **rest})
+
+    def scored(self, names: Sequence[str], score: str) -> str:
+        """A script that gives a score of cosines, each moved to [0, 1].
+
+        Args:
+            names: of the parameters with vectors of length 1, and of their cosines.
+            score: an expression of these.
+        """
+        cosines = " ".join(f"double {name} = {self._similarity(name)};" for name in names)
+        return f"{cosines} return {score};"
+
+    def script_params(self, _spec: IndexSpec) -> Body:
+        """What such a script takes besides."""
+        return {}
 
     def _similarity(self, name: str) -> str:
         """A cosine moved to [0, 1], of the vector in the script's parameter `name`."""
@@ -185,14 +198,6 @@ def direction(vector: Vector) -> list[float]:
     """A query as engines get it: of length 1, as they square in float32 and go by cosines."""
     scaled: list[float] = unit(vector).tolist()
     return scaled
-
-
-def _defined(score: str) -> str:
-    """Of a zero vector, which somebody wrote past us, no cosine is defined: it is near nothing.
-
-    An engine refuses a whole search for the sake of one score that is no number.
-    """
-    return f"double score = {score}; return Double.isNaN(score) ? 0.0 : score;"
 
 
 def _script_score(within: Body | None, needs: str, source: str, params: dict[str, Any]) -> Body:

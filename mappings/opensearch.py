@@ -1,5 +1,7 @@
 """OpenSearch 2.19 and later, with the k-NN plugin."""
 
+from collections.abc import Sequence
+
 from .dialect import Body, Dialect, GraphSearch, Vector, direction
 from .spec import IndexSpec
 
@@ -12,6 +14,26 @@ _NEVER_BUILD_GRAPH = -1
 #: A vector that was replaced past the hash may have any length, and no score may be negative; and
 #: asked to explain a document that it did not find, the engine has a score of 0.
 _OF_PRODUCT = "Math.max(0.0, Math.min(1.0, _score >= 1 ? _score / 2 : (2 - 1 / _score) / 2))"
+#: `cosineSimilarity` squares in float32, which takes lengths beyond these for 0 or infinite: what
+#: lies in an index past the hash may have any, and one score that is no number fails a search. A
+#: zero vector has no cosine, and is near nothing.
+_SMALLEST, _LARGEST = "1e-15", "1e15"
+_OF_ANY_LENGTH = """
+double largest = lInfNorm(params.zero, doc[params.field]);
+if (largest == 0) {{ return 0.0; }}
+{declared}
+if (largest > {smallest} && largest < {largest}) {{
+  {cosines}
+}} else {{
+  double square = 0.0; def x = doc[params.field].value;
+  for (int i = 0; i < x.length; i++) {{
+    double part = x[i] / largest; square += part * part;
+    {added}
+  }}
+  double length = Math.sqrt(square);
+  {scaled}
+}}
+return {score};"""
 #: Lucene's own defaults for the graph.
 _M, _EF_CONSTRUCTION = 16, 100
 
@@ -75,6 +97,22 @@ double length = Math.sqrt(square);"""
         # Only what was found is scored again.
         script = {"lang": "painless", "source": _OF_PRODUCT}
         return {"script_score": {"query": knn, "script": script}}
+
+    def scored(self, names: Sequence[str], score: str) -> str:
+        """See `Dialect`."""
+        each = {
+            "declared": "double {0} = 0.0;",
+            "cosines": "{0} = " + self._similarity("{0}") + ";",
+            "added": "{0} += part * params.{0}[i];",
+            "scaled": "{0} = Math.max(0.0, (1.0 + {0} / length) / 2.0);",
+        }
+        parts = {what: " ".join(map(line.format, names)) for what, line in each.items()}
+        limits = {"smallest": _SMALLEST, "largest": _LARGEST}
+        return _OF_ANY_LENGTH.format(**parts, **limits, score=score)
+
+    def script_params(self, spec: IndexSpec) -> Body:
+        """See `Dialect`."""
+        return {"zero": [0.0] * spec.dims}
 
     def graph_index_body(self, field: str, dims: int, graph: str) -> Body:
         """See `Dialect`."""

@@ -14,6 +14,7 @@ from meta4.adapter.fields.vectors import stale
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage import indexes
 from meta4.adapter.manage.heal import heal_index
+from meta4.adapter.measure.evaluation import evaluate_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move.rehash import make_alias, rehash_index
@@ -217,6 +218,31 @@ def test_a_vector_that_was_replaced_past_us_is_healed(
     assert_scores(Meta4(engine), index_name, now, x[:2])
     if not engine.dialect.normalises:
         assert_nothing_lost(engine, index_name, now)
+
+
+@pytest.mark.parametrize("node", ["opensearch"], indirect=True)
+def test_a_vector_of_any_length_is_scored_by_its_direction(
+    engine, make_index, index_name, x, small
+):
+    """Written past the hash it is as it came, and engines square in float32.
+
+    Elasticsearch refuses vectors whose square it takes for zero.
+    """
+    make_index(small, docs=documents(x[:20]), hashing="client")
+    now = unit(x[:20].astype(float))
+    lines = []
+    for row, length in enumerate((1e-36, 1e-30, 1e-24, 1e-21, 1e-18, 1e18, 1e22, 1e30, 1e37)):
+        now[row] *= length
+        lines += [{"index": {"_id": str(row)}}, {FIELD: now[row].tolist()}]
+    written_past(engine, index_name, lines)
+    meta4 = Meta4(engine)
+    assert_scores(meta4, index_name, now, [x[0], -x[0], x[5], x[50]])
+    three = {name: {"vector": x[50 + i].tolist()} for i, name in enumerate("abc")}
+    cosines = (1 + unit(now) @ unit(x[50:53].astype(float)).T) / 2
+    right = cosines[:, 1] * cosines[:, 2] / (cosines[:, 0] + 0.001)
+    found = dict(scored(meta4, index_name, "analogy", {**three, "k": 20, "method": "3cosmul"}))
+    assert [found[str(row)] for row in range(20)] == pytest.approx(right, abs=1e-5)
+    assert evaluate_index(meta4, index_name, n_queries=9, k=5).recall_at_k == 1.0
 
 
 def test_an_update_keeps_the_length_or_brings_a_new_one(engine, make_index, index_name, x, small):
