@@ -176,14 +176,16 @@ class Dialect(ABC):
         return _script_score(within, spec.field, source, {"field": spec.field, **operands, **rest})
 
     def scored(self, names: Sequence[str], score: str) -> str:
-        """A script that gives a score of cosines, each moved to [0, 1].
+        """A script that gives a score of cosines, each moved to [0, 1]; 0 where none is defined.
+
+        An engine refuses a whole search for the sake of one score that is no number.
 
         Args:
             names: of the parameters with vectors of length 1, and of their cosines.
             score: an expression of these.
         """
         cosines = " ".join(f"double {name} = {self._similarity(name)};" for name in names)
-        return f"{cosines} return {score};"
+        return f"{cosines} double score = {score}; return Double.isNaN(score) ? 0.0 : score;"
 
     def script_params(self, _spec: IndexSpec) -> Body:
         """What such a script takes besides."""
