@@ -229,7 +229,7 @@ class HashModel:
             cosines = products(self.centroids, query)
             return np.negative(cosines, out=cosines)
         if plan == "learned":
-            logits = self.router.logits(query / np.linalg.norm(query))
+            logits = self.router.logits(unit(query).astype(np.float32))
             shifted = logits - logits.max()
             costs: NDArray[np.float32] = np.log(np.exp(shifted).sum()) - shifted
             return costs
