@@ -195,6 +195,10 @@ if (square == 0.0) {
     + ': a zero vector has no direction, so no cosine; leave the field out instead');
 }
 double norm = Math.sqrt(square);
+if (norm > (double) Float.MAX_VALUE) {
+  throw new IllegalArgumentException(params.what + ': its length, ' + norm
+    + ', is too large for float32; scale the vector');
+}
 if (params.is_unit && Math.abs(norm - 1.0) > (double) params.rounding) {
   List scaled = new ArrayList();
   square = 0.0;

@@ -17,6 +17,8 @@ Progress = Callable[[str, int, int], None]
 #: A squared length within these has no NaN, and no number that float32 takes for infinite; and
 #: some that float32 does not take for zero, in up to 1e30 dimensions.
 _SHORTEST, _LONGEST = 1e-44, 1e76
+#: The length of a vector is kept as float32.
+LONGEST = float(np.finfo(np.float32).max)
 #: A length that misses 1 by no more than this is meant to be 1: engines scale in float32 too.
 UNIT_TOLERANCE = 1e-5
 #: A vector of length 1 that is rounded to float32 misses it by no more than this.
@@ -109,8 +111,11 @@ def embedding_fault(values: Any, dims: int) -> str | None:
         number = float(values[position])
         return f"expected finite float32 numbers, got {number!r} at position {position}"
     # The norm in float64: float32 numbers below 1e-23 would square to zero.
-    if float(np.square(array.astype(np.float64)).sum()) == 0.0:
+    length = float(np.sqrt(np.square(array.astype(np.float64)).sum()))
+    if length == 0.0:
         return "a zero vector has no direction, so no cosine; leave the field out instead"
+    if length > LONGEST:
+        return f"its length, {length:.3g}, is too large for float32; scale the vector"
     return None
 
 

@@ -609,6 +609,13 @@ def test_what_programs_give(tmp_path):
     assert read_json(b'{"x": 18446744073709551616}') == {"x": 2**64}
 
 
+def test_a_vector_is_no_longer_than_float32_can_say():
+    """Its length is kept beside it, and an engine's own word for infinity helps nobody."""
+    for of in (list, np.asarray):
+        assert "too large for float32" in str(embedding_fault(of([3e38] * 8), 8))
+        assert embedding_fault(of([1e38] * 8), 8) is None
+
+
 # --- 20: dotted fields --------------------------------------------------------------------------
 
 DOTTED = "doc.embedding"

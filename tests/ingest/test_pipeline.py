@@ -160,6 +160,7 @@ BAD = {
     "zero": ([0.0] * 100, "zero vector"),
     "text": (["x"] * 100, "numbers"),
     "infinite": ([1e39] * 100, "finite"),
+    "long": ([3e38] * 100, "too large for float32"),
     "object": ({"a": 1}, "a list of 100 numbers"),
     "number": (3.5, "a list of 100 numbers"),
 }
