@@ -1,5 +1,6 @@
 """What every benchmark writes: commit, machine, and bars with both sides."""
 
+import os
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ BENCHMARKS = README.parent / "docs" / "benchmarks.md"
 MODELS = README.parent / "docs" / "models.md"
 DEPLOY = README.parent / "docs" / "deploy.md"
 RELIABILITY = README.parent / "docs" / "reliability.md"
-MACHINE = "2 cores"
+MACHINE = f"{os.cpu_count()} cores"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Each of the engine's own indexes is asked with as little as it needs for the recall that ours
 reaches, found on queries that are not timed; sides are asked in turn, three rounds, of which the
 median counts. Results of a part take the place of what it had in results/ENGINE.json, and from
-that file the tables of docs/benchmarks.md and README's table and plot are written anew.
+that file the tables of docs/benchmarks.md and README's table and plot are written anew; those of
+fewer words stay by themselves, in results/ENGINE-N.json.
 """
 
 import argparse
@@ -33,7 +34,9 @@ def main() -> None:
     """Run it all, on one engine after the other."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
     parser.add_argument("engines", nargs="*", help=f"{' or '.join(SERVERS)}; both by default")
-    parser.add_argument("--words", type=int, help="only so many of the most frequent words")
+    parser.add_argument(
+        "--words", type=int, help="only so many of the most frequent words, 1,000 of them as queries"
+    )
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
         help=f"some parts: {', '.join(PARTS)}; our index is loaded in any case",
@@ -48,11 +51,16 @@ def main() -> None:
         with bench_engine(name) as engine:
             indexes = Indexes(engine, name, collection, model)
             bench = Bench(engine, indexes, Counts())
-            parts = kept(name, len(collection.ids))
+            results = name if arguments.words is None else f"{name}-{arguments.words}"
+            parts = kept(results, len(collection.ids))
             for part in PARTS:
                 if part in arguments.only:
                     parts = with_part(parts, part, PARTS[part](bench))
-                    write(name, len(collection.ids), parts)
+                    write(name, results, len(collection.ids), parts)
+                    notes.print(f"results/{results}.json: {part} measured")
+            print(report.bars_table(report.read_results(results)[0]))
+    if arguments.words is not None:
+        return
     try:
         summary.write()
     except InputError as error:
@@ -68,15 +76,21 @@ def words(n: int | None) -> Collection:
     return Collection(ids, glove.vectors[rows], queries[_N_ASKED:], queries[:_N_ASKED])
 
 
-def write(name: str, documents: int, parts: Mapping[str, Body]) -> None:
-    """The results so far, and the tables: a run that is cut off leaves what it has measured."""
+def write(name: str, results: str, documents: int, parts: Mapping[str, Body]) -> None:
+    """The results so far, and the tables: a run that is cut off leaves what it has measured.
+
+    Args:
+        name: of the engine.
+        results: of the file; only one of all words has its name from the engine alone.
+        documents: that were measured with.
+        parts: what was measured.
+    """
     found = {part: one["found"] for part, one in parts.items()}
     every = bars(REQUIRED[name], found)
     details = {"server": SERVERS[name].name, "documents": documents, "parts": parts}
-    report.write_results(name, every, details)
-    text = section(name, every, found)
-    report.put_into(report.BENCHMARKS, name, text)
-    print(text)
+    report.write_results(results, every, details)
+    if results == name:
+        report.put_into(report.BENCHMARKS, name, section(name, every, found))
 
 
 if __name__ == "__main__":

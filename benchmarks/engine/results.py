@@ -23,12 +23,11 @@ def kept(name: str, documents: int) -> Parts:
         _, details = report.read_results(name)
     except FileNotFoundError:
         return {}
-    parts: Parts = details.get("parts", {})
-    if parts and details["documents"] == documents:
+    if details["documents"] == documents:
+        parts: Parts = details["parts"]
         return parts
     notes.print(
-        f"results/{name}.json is of {details['documents']:,} documents or an earlier benchmark: "
-        f"its figures are not kept"
+        f"results/{name}.json is of {details['documents']:,} documents: its figures are not kept"
     )
     return {}
 
