@@ -154,7 +154,7 @@ class IndexSpec(FieldSpec):
     def keywords(self, *, filtered: bool) -> tuple[Keyword, ...]:
         """By which keywords a request may look for documents.
 
-        Under a filter by the first bucket alone, where that is known: how many documents lie in
+        Under a filter by the home alone, where that is known: how many documents lie in
         each is counted anew for each filter, at half the cost.
         """
         if self.calibration_of("home") is None or not self.has_home:

@@ -69,7 +69,7 @@ class VectorPromise(Promise):
             f"measured with {calibration.n_queries:,} {_QUERIES[calibration.queries]} in "
             f"{calibration.n_documents:,} documents",
             headers=["recall", "looked for by", *[f"k = {depth}" for depth in calibration.depths]],
-            rows=_rows("any bucket", calibration) + _rows("first bucket", calibration.home),
+            rows=_rows("any bucket", calibration) + _rows("home", calibration.home),
         )
 
     def read_queries(self, path: Path) -> NDArray[Any]:
