@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
     parser.add_argument("engines", nargs="*", help=f"{' or '.join(SERVERS)}; both by default")
     parser.add_argument(
-        "--words", type=int, help="only so many of the most frequent words, 1,000 of them as queries"
+        "--words", type=int, help="so many of the most frequent words, 1,000 of them as queries"
     )
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
