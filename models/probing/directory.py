@@ -11,6 +11,33 @@ _DIGITS = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Documents by bucket, under a filter or of all.
+
+    Attributes:
+        by_id: (n_buckets,) float32; an estimate where they were not counted.
+    """
+
+    by_id: NDArray[np.float32]
+
+    @cached_property
+    def total(self) -> float:
+        """Documents in all."""
+        return float(self.by_id.sum(dtype=np.float64))
+
+    @cached_property
+    def filled(self) -> NDArray[np.int64]:
+        """Buckets that hold any."""
+        return np.flatnonzero(self.by_id)
+
+    def without(self, buckets: NDArray[np.int64]) -> "Counts":
+        """The same where these hold nothing."""
+        left = self.by_id.copy()
+        left[buckets] = 0
+        return Counts(left)
+
+
+@dataclass(frozen=True)
 class Directory:
     """Non-empty buckets and their sizes, of all documents or of those that a filter keeps.
 
@@ -41,6 +68,11 @@ class Directory:
         counts = np.zeros(self.n_buckets, dtype=np.int64)
         counts[self.buckets] = self.counts
         return counts
+
+    @cached_property
+    def as_counts(self) -> Counts:
+        """The same for outlooks."""
+        return Counts(self.by_id.astype(np.float32))
 
     @property
     def overlap(self) -> float:

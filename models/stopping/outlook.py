@@ -1,0 +1,117 @@
+"""Where a request begins to look, and whether it has looked far enough."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..probing.directory import Counts
+from .ends import Seen, first_ends, later_ends
+from .regression import Regression
+from .shapes import Facts, ReadyShapes
+from .tail import Floats, Tail
+from .work import beyond, work_on
+
+#: Buckets that are put in order, at first and then; most requests end among the first.
+BEST = 512
+_BESTS = (BEST, 2048, None)
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a round looks into.
+
+    Attributes:
+        buckets: (m,) int64, in all, those of rounds before first.
+        missing: share of the k nearest that is expected to be in others.
+        score: the k-th that this was told from.
+    """
+
+    buckets: NDArray[np.int64]
+    missing: float
+    score: float = math.inf
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of the buckets of an index.
+
+    Attributes:
+        shapes: their statistics.
+        tail: of their scores.
+        first: what is missing before anything was found.
+        later: what is missing where the k-th score is known of what was looked into.
+    """
+
+    shapes: ReadyShapes
+    tail: Tail
+    first: Regression
+    later: Regression
+
+    def begin(self, facts: Facts, counts: Counts, k: int, goal: float) -> Prospect:
+        """A first round that leaves no more missing than `goal`, as far as can be told.
+
+        Args:
+            facts: of the query.
+            counts: of what may be found.
+            k: how many are to be found.
+            goal: share of them that may be missing, in (0, 1).
+        """
+        for best in _BESTS:
+            work = work_on(facts, counts, best)
+            ends = first_ends(work, self.tail, counts, k)
+            reached = _reached(self.first(ends.features), goal)
+            if reached is not None:
+                at, missing = reached
+                return Prospect(ends.order[: ends.after[at]], missing, ends.score)
+            if work.n_near == len(counts.filled):
+                break
+        return Prospect(counts.filled, 0.0)
+
+    def judge(
+        self, facts: Facts, counts: Counts, k: int, goal: float, seen: Seen, patience: float
+    ) -> tuple[float, Prospect | None]:
+        """What is missing after a round, and the next one where that is too much.
+
+        Args:
+            facts: of the query.
+            counts: of what may be found.
+            k: how many are to be found.
+            goal: share of them that may be missing.
+            seen: what was looked into, and found there.
+            patience: a request goes on where more is expected to be missing than this many times
+                the goal: on average over requests the goal is kept by where they begin, and a
+                further round costs one by itself.
+        """
+        if seen.expected is not None and seen.scores[-1] > seen.expected:
+            return goal, None
+        others, left = beyond(facts, counts, seen.buckets)
+        if left.total <= 0.0:
+            return 0.0, None
+        missing = 1.0
+        for best in _BESTS:
+            work = work_on(others, left, best)
+            if best == BEST:
+                now = later_ends(work, self.tail, facts, counts, k, seen, now=True)
+                missing = float(self.later(now.features)[0])
+                if missing <= patience * goal:
+                    return missing, None
+            ends = later_ends(work, self.tail, facts, counts, k, seen)
+            reached = _reached(self.later(ends.features), goal)
+            if reached is not None:
+                at, expected = reached
+                if not ends.after[at]:
+                    return missing, None
+                further = np.concatenate([seen.buckets, ends.order[: ends.after[at]]])
+                return missing, Prospect(further, expected, ends.score)
+            if work.n_near >= len(left.filled):
+                break
+        return missing, Prospect(np.concatenate([seen.buckets, left.filled]), 0.0)
+
+
+def _reached(missing: Floats, goal: float) -> tuple[int, float] | None:
+    """The first end with no more missing than the goal, and what is missing there."""
+    falling = np.minimum.accumulate(missing)
+    (well,) = (falling <= goal).nonzero()
+    return (int(well[0]), float(falling[well[0]])) if len(well) else None

@@ -1,0 +1,186 @@
+"""Where the documents of each bucket lie, and how they spread: what their scores are expected from.
+
+A bucket's scores have the mean q·m, m its documents' mean, and the variance t · qᵀSq: t the trace
+of the covariance of what is left of them, S the covariance's shape, pooled over a group of
+neighbouring buckets and kept as a few leading directions. With one spread for all directions the
+scores of different queries have no common tail; along the query they nearly do.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..embeddings import Embeddings, products, unit
+
+#: Groups of neighbouring buckets, and the leading directions that are kept of each.
+_GROUPS, _RANK = 8, 16
+#: Buckets that a group has at least.
+_SMALLEST_GROUP = 16
+_TURNS = 10
+#: Documents that the whole counts as beside a bucket's own.
+_PRIOR_OF_MEAN, _PRIOR_OF_TRACE = 2.0, 3.0
+#: Steps of what is kept as bytes.
+_BYTE, _LOG_STEPS = 127.0, 24.0
+_SMALLEST = 1e-9
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a query's scores in each bucket are expected to be.
+
+    Attributes:
+        means: (n_buckets,) float32, mean cosine of the query to the bucket's documents.
+        spreads: (n_buckets,) float32, their standard deviation.
+    """
+
+    means: Floats
+    spreads: Floats
+
+
+@dataclass(frozen=True)
+class BucketShapes:
+    """Statistics of all buckets, as they are kept: in bytes.
+
+    Attributes:
+        lengths: (n_buckets,) uint8, length of the mean vector along the bucket's direction, by 255.
+        traces: (n_buckets,) uint8, logarithm of the trace of the covariance, see `_from_log`.
+        groups: (n_buckets,) uint8, the group of each bucket.
+        axes: (n_groups, rank, dims) int8, unit directions of each group, by 127.
+        shares: (n_groups, rank + 1) float32, share of the variance along each of these, and along
+            each direction that is at right angles to all of them.
+    """
+
+    lengths: NDArray[np.uint8]
+    traces: NDArray[np.uint8]
+    groups: NDArray[np.uint8]
+    axes: NDArray[np.int8]
+    shares: Floats
+
+    def ready(self, directions: Floats) -> "ReadyShapes":
+        """The same to compute with.
+
+        Args:
+            directions: (n_buckets, dims) float32 of length 1, or zero; those it was made with.
+        """
+        return ReadyShapes(
+            directions,
+            self.lengths.astype(np.float32) / np.float32(255),
+            np.sqrt(_from_log(self.traces)),
+            self.groups.astype(np.intp),
+            self.axes.reshape(-1, self.axes.shape[2]).astype(np.float32) / np.float32(_BYTE),
+            self.shares,
+        )
+
+
+@dataclass(frozen=True)
+class ReadyShapes:
+    """See `BucketShapes`; arrays of float32."""
+
+    directions: Floats
+    lengths: Floats
+    deviations: Floats
+    groups: NDArray[np.intp]
+    axes: Floats
+    shares: Floats
+
+    def facts(self, query: Floats) -> Facts:
+        """Of a query.
+
+        Args:
+            query: (dims,) float32 of length 1.
+        """
+        means = products(self.directions, query)
+        means *= self.lengths
+        along = np.square(products(self.axes, query)).reshape(self.shares.shape[0], -1)
+        rest = np.maximum(1.0 - along.sum(axis=1), 0.0)
+        variance = (along * self.shares[:, :-1]).sum(axis=1) + self.shares[:, -1] * rest
+        spreads = np.sqrt(np.maximum(variance, _SMALLEST)).astype(np.float32)[self.groups]
+        spreads *= self.deviations
+        return Facts(means, spreads)
+
+
+def measure_shapes(
+    directions: Floats, embeddings: Embeddings, homes: NDArray[np.int64]
+) -> BucketShapes:
+    """Measure them on documents.
+
+    Args:
+        directions: (n_buckets, dims) float32, the buckets' own, of length 1, or zero.
+        embeddings: (n, dims) float32 of length 1.
+        homes: (n,) the bucket of each.
+    """
+    n_buckets, dims = directions.shape
+    counts = np.bincount(homes, minlength=n_buckets)
+    own = directions[homes]
+    along = np.einsum("nd,nd->n", embeddings, own)
+    totals = np.bincount(homes, along, n_buckets)
+    lengths = (totals + _PRIOR_OF_MEAN * along.mean()) / (counts + _PRIOR_OF_MEAN)
+    lengths[~directions.any(axis=1)] = 0.0  # no training document fell there
+    kept_lengths = np.round(np.clip(lengths, 0.0, 1.0) * 255).astype(np.uint8)
+    own *= (kept_lengths / np.float32(255))[homes, None]
+    rest = np.subtract(embeddings, own, out=own)
+    squares = np.einsum("nd,nd->n", rest, rest)
+    traces = np.bincount(homes, squares, n_buckets) + _PRIOR_OF_TRACE * squares.mean()
+    traces /= counts + _PRIOR_OF_TRACE
+    groups = _neighbouring(directions, max(1, min(_GROUPS, n_buckets // _SMALLEST_GROUP)))
+    axes, shares = _covariances(rest, groups[homes], int(groups.max()) + 1, min(_RANK, dims - 1))
+    return BucketShapes(kept_lengths, _to_log(traces), groups.astype(np.uint8), axes, shares)
+
+
+def _neighbouring(directions: Floats, n_groups: int) -> NDArray[np.intp]:
+    """(n_buckets,) groups by spherical k-means."""
+    filled = directions[directions.any(axis=1)]
+    drawn = np.random.default_rng(1).choice(len(filled), min(n_groups, len(filled)), replace=False)
+    centres = filled[drawn]
+    groups: NDArray[np.intp] = np.zeros(len(directions), dtype=np.intp)
+    for _ in range(_TURNS):
+        groups = np.argmax(directions @ centres.T, axis=1)
+        for group in np.unique(groups):
+            total = directions[groups == group].sum(axis=0)
+            if total.any():
+                centres[group] = unit(total)
+    return groups
+
+
+def _covariances(
+    rest: Floats, owners: NDArray[np.intp], n_groups: int, rank: int
+) -> tuple[NDArray[np.int8], Floats]:
+    """Leading directions of each group's covariance, and the shares of its variance."""
+    dims = rest.shape[1]
+    pooled = _of_trace_one(rest)
+    axes = np.zeros((n_groups, rank, dims), dtype=np.int8)
+    shares = np.zeros((n_groups, rank + 1), dtype=np.float32)
+    for group in range(n_groups):
+        own = rest[owners == group]
+        weight = len(own) / (len(own) + 2 * dims)
+        values, vectors = np.linalg.eigh(weight * _of_trace_one(own) + (1.0 - weight) * pooled)
+        leading = dims - rank
+        axes[group] = np.round(vectors[:, leading:].T * _BYTE)
+        shares[group, :rank] = values[leading:]
+        shares[group, rank] = max(values[:leading].sum(), 0.0) / leading
+    return axes, shares
+
+
+def _of_trace_one(rest: Floats) -> NDArray[np.float64]:
+    """(dims, dims) covariance without its size; one that is alike in all directions of nothing."""
+    covariance = (rest.T @ rest).astype(np.float64)
+    trace = float(np.trace(covariance))
+    if trace <= _SMALLEST:
+        covariance, trace = np.eye(rest.shape[1]), float(rest.shape[1])
+    scaled: NDArray[np.float64] = covariance / trace
+    return scaled
+
+
+def _to_log(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """In (0, 1] as bytes: 255 is 1, a step a twenty-fourth of its logarithm."""
+    logs = np.log(np.maximum(values, _SMALLEST))
+    return np.round(np.clip(255 + logs * _LOG_STEPS, 0, 255)).astype(np.uint8)
+
+
+def _from_log(values: NDArray[np.uint8]) -> Floats:
+    logs = (values.astype(np.float32) - np.float32(255)) / np.float32(_LOG_STEPS)
+    found: Floats = np.exp(logs)
+    return found
