@@ -10,6 +10,7 @@ from ..errors import ConflictError, InputError, NotFoundError
 from ..models.faults import first_fault
 from ..models.probing.calibration import Calibration
 from ..models.probing.ranking import Plan
+from ..models.stopping.record import OutlookRecord
 from .code_storage import STORAGES, CodeKind, CodeStorage
 from .fields import ROOT, HashedField, Keyword
 
@@ -110,7 +111,10 @@ class IndexSpec(FieldSpec):
     is_unit: bool = False
     #: First-phase window of strategy `hamming`, as a multiple of k; measured by `index tune`.
     window: int = Field(default=20, ge=1)
+    #: How far to look, where one share serves all queries; where `outlook` is None.
     calibration: Calibration | None = None
+    #: What is expected of the buckets, from which each request's own reach is told.
+    outlook: OutlookRecord | None = None
     #: Models that clients may still hash with: a request looks into all their documents at once.
     former_models: tuple[str, ...] = ()
 
@@ -145,6 +149,19 @@ class IndexSpec(FieldSpec):
         """By which keywords documents can be counted."""
         return ("bucket", "home") if self.has_home else ("bucket",)
 
+    @property
+    def own_reach(self) -> OutlookRecord | None:
+        """What each request's reach is told from; None where one share serves all.
+
+        An outlook is of the buckets' places: another plan knows nothing of these.
+        """
+        return self.outlook if self.plan == "centroid" else None
+
+    @property
+    def home_keyword(self) -> Keyword:
+        """By which a document is counted in one bucket, where it is told which is its first."""
+        return "home" if self.has_home else "bucket"
+
     def calibration_of(self, keyword: Keyword) -> Calibration | None:
         """What looking for documents by a keyword takes; None where that is not known."""
         if keyword == "bucket" or self.calibration is None:
@@ -157,6 +174,8 @@ class IndexSpec(FieldSpec):
         Under a filter by the home alone, where that is known: how many documents lie in
         each is counted anew for each filter, at half the cost.
         """
+        if self.own_reach is not None:
+            return (self.home_keyword,)
         if self.calibration_of("home") is None or not self.has_home:
             return ("bucket",)
         return ("home",) if filtered else ("bucket", "home")

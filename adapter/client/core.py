@@ -34,6 +34,8 @@ from ..search.rewriter import (
 )
 
 Body = dict[str, Any]
+#: Hits of a clause, and the clause as it was asked at last.
+Found = tuple[list[Body], PlannedClause]
 #: Moves of an alias that one request follows, and times that it asks for documents anew of which
 #: some were deleted before they were asked for by their ids.
 _TRIES = 3
@@ -117,9 +119,14 @@ class Core:
             return dict(body), []
         known = yield from self.catalog.get(index)
         planned = yield from self._plan(known, sites, exact=exact)
-        if in_two(body, planned) is None:
+        is_one = in_two(body, planned) is None
+        if is_one and not planned[0].judges:
             return one_request(body, planned[0]), planned
-        return (yield from self._with_documents(known, body, planned)), planned
+        found = yield from self._all_nearest(known, planned)
+        last = [one for _, one in found]
+        if is_one:
+            return one_request(body, last[0]), last
+        return with_documents(body, last, [hits for hits, _ in found]), last
 
     def _plan(
         self, known: HashedIndex, sites: Sequence[Site], *, exact: bool = False
@@ -167,22 +174,26 @@ class Core:
             page = request["size"]
             if one.is_cut and 0 < page < MAX_K - number_in(body, "from", 0):
                 request["size"] += 1
-            answer = yield from self._ask(known, request)
+            one, answer = yield from self._ask_counting(known, one, request)
             hits = answer["hits"]["hits"]
             if len(hits) > page and hits[page]["_score"] == hits[page - 1]["_score"]:
                 return None
             del hits[page:]
-            if not _is_short(answer, page, k):
+            if one.hides:
+                for hit in hits:
+                    hit["_score"] /= WEIGHT
+                answer["hits"]["max_score"] = None
+            is_short = _is_short(answer, page, k)
+            further = None
+            if is_short:
+                further = one.further([], k)
+                if further is not None or not known.is_itself:
+                    yield from self._check_unmoved(known)
+            elif hits and one.judges:
+                further = one.further(*_up_to(hits, number_in(body, "from", 0)))
+            if further is None:
                 break
-            if one.may_widen or not known.is_itself:
-                yield from self._check_unmoved(known)
-            if not one.may_widen:
-                break
-            (one,) = yield from self._plan(known, [one.site], exact=True)
-        if one.hides:
-            for hit in answer["hits"]["hits"]:
-                hit["_score"] /= WEIGHT
-            answer["hits"]["max_score"] = None
+            one = further
         total = answer["hits"].get("total")
         if total is not None and total["value"] >= k:  # what was looked into, else
             answer["hits"]["total"] = {"value": k, "relation": "eq"}
@@ -192,24 +203,46 @@ class Core:
         self, known: HashedIndex, body: Mapping[str, Any], planned: Sequence[PlannedClause]
     ) -> Steps[Body]:
         """The body with the nearest in the place of each clause."""
-        if len(planned) == 1:
-            return with_documents(body, planned, [(yield from self._nearest(known, planned[0]))])
-        runs = [self._nearest(known, one) for one in planned]
-        return with_documents(body, planned, all_well((yield from joined(self._calls.url, runs))))
+        found = yield from self._all_nearest(known, planned)
+        return with_documents(body, planned, [hits for hits, _ in found])
 
-    def _nearest(self, known: HashedIndex, one: PlannedClause) -> Steps[list[Body]]:
-        """The hits that a clause means, nearest first."""
+    def _all_nearest(
+        self, known: HashedIndex, planned: Sequence[PlannedClause]
+    ) -> Steps[list[Found]]:
+        if len(planned) == 1:
+            return [(yield from self._nearest(known, planned[0]))]
+        runs = [self._nearest(known, one) for one in planned]
+        return all_well((yield from joined(self._calls.url, runs)))
+
+    def _nearest(self, known: HashedIndex, one: PlannedClause) -> Steps[Found]:
+        """The hits that a clause means, nearest first, and the clause as it was asked at last."""
+        weight = WEIGHT if one.hides else 1.0
         k, margin = one.site.clause.k, TIE_MARGIN
         while True:
             request = nearest_request(one, margin)
-            hits: list[Body] = (yield from self._ask(known, request))["hits"]["hits"]
-            if len(hits) < k and one.may_widen:
-                yield from self._check_unmoved(known)
-                (one,) = yield from self._plan(known, [one.site], exact=True)
+            one, answer = yield from self._ask_counting(known, one, request)
+            hits: list[Body] = answer["hits"]["hits"]
+            further = one.further([hit["_score"] / weight for hit in hits[:k]], k)
+            if further is not None:
+                if len(hits) < k:
+                    yield from self._check_unmoved(known)
+                one = further
             elif not (one.is_cut and _may_tie(hits, request["size"], k)):
-                return hits[:k]
+                return hits[:k], one
             else:
                 margin *= _MORE
+
+    def _ask_counting(
+        self, known: HashedIndex, one: PlannedClause, request: Body
+    ) -> Steps[tuple[PlannedClause, Body]]:
+        """The answer for a clause, and the clause with what was counted beside it."""
+        counting = one.counting()
+        if counting is None:
+            answer = yield from self._ask(known, request)
+            return one.counted(None), answer
+        runs = [self._ask(known, request), self._calls.search(known.name, counting)]
+        answer, counts = all_well((yield from joined(self._calls.url, runs)))
+        return one.counted(counts), answer
 
     def _ask(self, known: HashedIndex, rewritten: Body) -> Steps[Body]:
         """Send it, and see that the answer is of the index that it was planned for."""
@@ -289,6 +322,12 @@ def _is_short(answer: Body, page: int, k: int) -> bool:
     if total is None or total["relation"] != "eq":
         return len(hits["hits"]) < page
     return bool(total["value"] < k)
+
+
+def _up_to(hits: Sequence[Body], start: int) -> tuple[list[float], int]:
+    """Scores of the nearest up to the end of a page, those before it as near as its first."""
+    scores = [hit["_score"] for hit in hits]
+    return [scores[0]] * start + scores, start + len(scores)
 
 
 def _may_tie(hits: Sequence[Body], size: int, k: int) -> bool:

@@ -61,6 +61,8 @@ class Judged:
         error: its standard error.
         promised: mean share that was to be expected.
         details: the same for parts of it.
+        worst: mean share of the tenth of the queries that got the least; None where queries do not
+            count by themselves.
     """
 
     n: int
@@ -68,6 +70,7 @@ class Judged:
     error: float
     promised: float
     details: Sequence[Json] = field(default=())
+    worst: float | None = None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,14 @@ class Shelf:
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
 
+    def grow(self, key: Key, value: Any) -> None:
+        """Keep what a value has become, for as long as it would have been kept."""
+        with self._lock:
+            read_at, _ = self._kept.get(key, (-inf, None))
+            now = time.monotonic()
+            is_fresh = now - read_at < self._fresh_for
+            self._put(key, value, read_at if is_fresh else now)
+
     def peek(self, key: Key) -> Any:
         """A value however old; None where there is none."""
         with self._lock:

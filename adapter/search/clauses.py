@@ -9,13 +9,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     model_validator,
 )
 
 from ...errors import ClauseError
-from ...models.faults import first_fault
+from ...models.faults import TAGGED, first_fault
+from ...models.stopping.record import AtLeast
 
 SIMILAR, ANALOGY = "meta4_similar", "meta4_analogy"
 _NAMES = (SIMILAR, ANALOGY)
@@ -40,7 +43,11 @@ _WRAPPERS = {
 Path = tuple[str | int, ...]
 Query = dict[str, Any]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
-Recall = Annotated[float, Field(gt=0.0, le=1.0)]
+Recall = Annotated[
+    Annotated[float, Field(gt=0.0, le=1.0), Tag(f"{TAGGED}a mean")]
+    | Annotated[AtLeast, Tag(f"{TAGGED}a share")],
+    Discriminator(lambda value: TAGGED + ("a share" if isinstance(value, dict) else "a mean")),
+]
 #: As of every query of the engines, which add `_name` to what a hit says of itself.
 Boost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 

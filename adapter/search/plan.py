@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,11 @@ from ...mappings.fields import Keyword
 from ...mappings.spec import IndexSpec
 from ...models.model import HashModel
 from ...models.probing.calibration import Calibration
-from ...models.probing.directory import Directory
+from ...models.probing.directory import Counts, Directory
 from ...models.probing.ranking import Probes, Ranking, bucket_prices, rank_buckets
+from ...models.stopping.record import AtLeast
+from .kept import Kept
+from .looking import Looking, Tuned
 
 #: Documents that can be scored in the time that choosing buckets costs, that their filter costs by
 #: itself, and that each of its buckets costs: on OpenSearch at 0.12 µs a document, and about the
@@ -28,7 +31,7 @@ _KEYWORD_WORTH: dict[Keyword, int] = {"home": 0, "bucket": 2_300}
 _TURNS = 6
 #: Buckets ordered at first.
 _MOSTLY_ENOUGH = 512
-_NARROW = "the filter keeps {:,} documents: scoring them all costs less than choosing among them"
+_NARROW = "{:,} documents are kept: scoring them all costs less than choosing among them"
 _ALGORITHM_1 = "Algorithm 1: own bucket, then one more flipped bit until k are found"
 
 
@@ -68,6 +71,8 @@ class RequestPlan:
         promised_recall: 1 for exact search, None where nothing was calibrated.
         reason: why this many, in words.
         keyword: by which documents are looked for.
+        looking: what tells whether it has looked far enough; None where nothing does.
+        n_rounds: searches that it takes, those before included.
     """
 
     probes: Probes | None
@@ -77,12 +82,48 @@ class RequestPlan:
     promised_recall: float | None
     reason: str
     keyword: Keyword = "bucket"
+    looking: Looking | None = None
+    n_rounds: int = 1
+
+    @property
+    def _may_look_again(self) -> bool:
+        """Whether one that found too few may try other buckets: where a filter keeps others."""
+        return self.looking is not None and self.looking.is_filtered and self.n_rounds == 1
+
+    def exactly(self, reason: str) -> "RequestPlan":
+        """The same, looking everywhere."""
+        return replace(self, probes=None, promised_recall=1.0, reason=reason, looking=None)
+
+    def counted(self, counts: Counts) -> "RequestPlan":
+        """The same, where more is known of what the filter keeps."""
+        if self.looking is None:
+            return self
+        return replace(self, looking=replace(self.looking, counts=counts))
+
+    def further(self, scores: Sequence[float], wanted: int) -> "RequestPlan | None":
+        """The next round; None where enough was found.
+
+        Args:
+            scores: cosines of what was found, best first.
+            wanted: how many were to be found.
+        """
+        is_short = len(scores) < wanted
+        longer = None
+        if self.looking is not None and (not is_short or self._may_look_again):
+            longer = self.looking.further(scores, wanted)
+        if longer is not None and longer.is_longer_than(self.looking):
+            after = _looking_plan(self, longer)
+        elif self.probes is not None and is_short:
+            after = self.exactly(f"fewer than {wanted} were found where it looked first")
+        else:
+            return None
+        return replace(after, n_rounds=self.n_rounds + 1)
 
 
 def plan_request(
     query: NDArray[np.float32],
     k: int,
-    recall: float,
+    recall: float | AtLeast,
     spec: IndexSpec,
     model: HashModel,
     ways: Sequence[Way],
@@ -108,11 +149,13 @@ def plan_request(
     def exact(reason: str) -> RequestPlan:
         return RequestPlan(None, depth, selectivity, filtered.n_documents, 1.0, reason)
 
-    calibrated = calibration is not None and calibration.plan == spec.plan
     if recall == 1.0:
         return exact("recall 1 is exact search")
     if filtered.n_postings == 0:
         return exact("the filter keeps no hashed document")
+    if isinstance(recall, AtLeast):
+        return exact("not tuned for what so many queries have at least; run: meta4 index tune")
+    calibrated = calibration is not None and calibration.plan == spec.plan
     if not calibrated and spec.plan != "bitwise":
         return exact("not calibrated, so nothing less can be promised; run: meta4 index tune")
     if calibrated and filtered.n_documents - k < CHOICE_WORTH + FILTER_WORTH:
@@ -148,6 +191,63 @@ def plan_request(
     reason = f"calibrated: {share:.2%} of the buckets' entries for recall {recall:g}"
     return RequestPlan(
         probes, depth, selectivity, filtered.n_documents, recall, reason, way.keyword
+    )
+
+
+def plan_by_outlook(
+    query: NDArray[np.float32],
+    k: int,
+    n_left_out: int,
+    recall: float | AtLeast,
+    keyword: Keyword,
+    tuned: Sequence[Tuned],
+    of_all: Directory,
+    kept: Kept | None = None,
+) -> RequestPlan:
+    """Choose the first round's buckets for one query vector.
+
+    Args:
+        query: (dims,) float32.
+        k: results wanted.
+        n_left_out: documents that are left out by their ids.
+        recall: recall wanted; a number in (0, 1].
+        keyword: by which documents are looked for.
+        tuned: outlooks of the index, or of those that are asked together.
+        of_all: all documents.
+        kept: what is known of the filter; None without one.
+    """
+    counts = of_all.as_counts if kept is None else kept.at_first(of_all.as_counts)
+    n_documents = of_all.n_documents if kept is None else int(kept.total)
+    n_all = max([of_all.n_documents, *(one.record.n_documents for one in tuned)])
+    selectivity = min(1.0, n_documents / n_all) if n_all else 1.0
+    depth = k / selectivity if selectivity else float(k)
+    whole = RequestPlan(None, depth, selectivity, n_documents, 1.0, "", keyword)
+    if recall == 1.0:
+        return whole.exactly("recall 1 is exact search")
+    if counts.total <= 0.0:
+        return whole.exactly("the filter keeps no hashed document")
+    if n_documents - k < CHOICE_WORTH + FILTER_WORTH:
+        return whole.exactly(_NARROW.format(n_documents))
+    looking = Looking.begun(
+        query, tuned, counts, k, n_left_out, recall, is_filtered=kept is not None
+    )
+    return _looking_plan(whole, looking)
+
+
+def _looking_plan(before: RequestPlan, looking: Looking) -> RequestPlan:
+    """What a round looks into, or everything where little is spared."""
+    buckets = looking.prospect.buckets
+    spared = before.n_documents - looking.n_documents
+    if looking.is_everywhere:
+        return before.exactly("what may be missing could be in any bucket")
+    if spared < FILTER_WORTH + BUCKET_WORTH * len(buckets):
+        return before.exactly(_NARROW.format(before.n_documents))
+    return replace(
+        before,
+        probes=Probes(buckets, looking.n_documents),
+        promised_recall=looking.promised,
+        reason=f"{1.0 - looking.prospect.missing:.1%} of the nearest are expected in these buckets",
+        looking=looking,
     )
 
 

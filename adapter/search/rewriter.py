@@ -69,10 +69,27 @@ class PlannedClause(ABC):
     site: Site
     hides: bool
 
+    def further(self, _scores: Sequence[float], _wanted: int) -> "PlannedClause | None":
+        """The same, to be asked in its place, looking farther; None where it found enough.
+
+        Args:
+            _scores: the engine's, of what it found, best first.
+            _wanted: how many were to be found.
+        """
+        return None
+
+    def counting(self) -> Body | None:
+        """A search to be asked beside it, which `further` rests on; None where none is needed."""
+        return None
+
+    def counted(self, _answer: Body | None) -> "PlannedClause":
+        """The same after it was asked, with the answer to `counting` if there was one."""
+        return self
+
     @property
-    @abstractmethod
-    def may_widen(self) -> bool:
-        """Whether fewer than k are to be asked for again, everywhere."""
+    def judges(self) -> bool:
+        """Whether `further` may ask for more although as many were found as were wanted."""
+        return False
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from meta4.adapter.client.core import Core
 from meta4.adapter.engines.calls import Pause
 from meta4.adapter.engines.connection import connect_async
 from meta4.adapter.fields.shelf import Shelf
-from meta4.adapter.fields.vectors import field as vector_field
+from meta4.adapter.fields.vectors import planning as vector_field
 from meta4.adapter.load.loader import load_documents
 from meta4.errors import (
     ClauseError,
@@ -80,7 +80,7 @@ def test_rewritten_and_explained_is_what_is_searched(client, words):
 
 def test_a_short_page_is_asked_for_again_everywhere(client, words, monkeypatch):
     every_saving_counts(monkeypatch)
-    real = vector_field.plan_request
+    real = vector_field.plan_by_outlook
 
     def stingy(*args):
         plan = real(*args)
@@ -89,7 +89,7 @@ def test_a_short_page_is_asked_for_again_everywhere(client, words, monkeypatch):
         few = Probes(plan.probes.buckets[:1], 0)
         return type(plan)(**{**vars(plan), "probes": few})
 
-    monkeypatch.setattr(vector_field, "plan_request", stingy)
+    monkeypatch.setattr(vector_field, "plan_by_outlook", stingy)
     body = similar(900, vector=words.held_out[3].tolist())
     hits = client.search(index=words.index, body=body)["hits"]["hits"]
     best = np.sort(words.scores(words.held_out[3]))[::-1][:900]

@@ -12,6 +12,7 @@ from meta4 import HashModel
 from meta4.adapter.manage.heal import heal_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.errors import InputError
+from meta4.models.probing.calibration import Calibration
 from meta4.models.specs import DtshSpec, LearnedSpec, NpHashSpec
 
 
@@ -82,8 +83,8 @@ def test_a_learned_model_promises_looks_into_less_and_hashes_on_the_server(
     assert made.plan == "learned"
     looked_into = {}
     for plan in ("centroid", "learned"):
-        calibration = tune_index(engine, index_name, plan=plan, n_queries=400)
-        assert (calibration.prices is not None) == (plan == "learned")
+        tuned = tune_index(engine, index_name, plan=plan, n_queries=400)
+        assert isinstance(tuned, Calibration) == (plan == "learned")
         found, seen = [], []
         for query in held_out:
             ids, explained = search(engine, index_name, query, recall=0.95)

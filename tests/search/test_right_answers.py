@@ -356,12 +356,12 @@ def test_a_document_that_is_deleted_between_the_two_requests(
     gone, real = [], Core._nearest
 
     def nearest_and_gone(core, known, one):
-        hits = yield from real(core, known, one)
+        hits, last = yield from real(core, known, one)
         if not gone:
             gone.append(hits[0]["_id"])
             engine.request("DELETE", f"/{index_name}/_doc/{gone[0]}")
             engine.refresh(index_name)
-        return hits
+        return hits, last
 
     monkeypatch.setattr(Core, "_nearest", nearest_and_gone)
     found = ids(Meta4(engine).search(index=index_name, body={"query": similar(x[0], 2)}))

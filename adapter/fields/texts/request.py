@@ -29,11 +29,6 @@ class PlannedText(PlannedClause):
     hides: bool = False
 
     @property
-    def may_widen(self) -> bool:
-        """See `PlannedClause`: what is not found is hardly a duplicate."""
-        return False
-
-    @property
     def is_cut(self) -> bool:
         """See `PlannedClause`: the script scores all that it is given."""
         return False

@@ -14,26 +14,26 @@ from ....models.model import HashModel
 from ....models.probing.calibration import more_careful
 from ....models.probing.directory import Directory
 from ....models.probing.ranking import check_plan, default_plan
-from ...engines.calls import Json, Steps, Work, to_json
+from ....models.stopping.record import OutlookRecord
+from ...engines.calls import Calls, Json, Steps, Work, to_json
 from ...engines.engine import Engine
 from ...model_store import ModelStore, resolve_reference
 from ...search.clauses import Site
-from ...search.plan import Way, plan_request
-from ...search.rewriter import Body, PlannedClause, ids_in, n_left_out
+from ...search.rewriter import Body, PlannedClause
 from ..field import Field, Finding, Options
-from ..scope import Scope, named_values
+from ..scope import Scope
 from ..shelf import Key, Shelf
 from .directory import Directories, read_directories
 from .findings import bucket_finding, drift_finding
-from .operands import vectors_of
+from .planning import plan_sites
 from .promise import VectorPromise
-from .request import PlannedVectors, query_vector
+from .request import PlannedVectors
 from .shown import explained, shown, summarised
 from .stale import count_stale, stale_hits
 from .succession import VectorSuccession
 
 #: What a spec has from measuring, and not from whoever made the index.
-_MEASURED = frozenset({"calibration", "window"})
+_MEASURED = frozenset({"calibration", "outlook", "window"})
 #: What a spec has from how documents are written: indexes that differ are searched together.
 _NOT_SEARCHED = frozenset({"former_models", "hashing"})
 
@@ -48,6 +48,24 @@ class VectorField(Field):
     value_name = "vector"
     stale_costs = "each request scores those of another model as well"
     spec: IndexSpec
+
+    def __init__(
+        self,
+        spec: IndexSpec,
+        calls: Calls,
+        shelf: Shelf,
+        others: Sequence[OutlookRecord] = (),
+    ) -> None:
+        """See `Field`.
+
+        Args:
+            spec: see `Field`.
+            calls: see `Field`.
+            shelf: see `Field`.
+            others: outlooks of indexes that are asked together with that of the spec.
+        """
+        super().__init__(spec, calls, shelf)
+        self.others = others
 
     def model(self) -> Steps[HashModel]:
         """The model that hashes it.
@@ -105,39 +123,7 @@ class VectorField(Field):
         self, scope: Scope, sites: Sequence[Site], *, exact: bool
     ) -> Steps[list[PlannedVectors]]:
         """See `Field`."""
-        index = scope.name
-        model = yield from self.model()
-        of_all = yield from self.directories(index)
-        named = yield from named_values(self.calls, scope, self.spec.field, sites)
-        planned = []
-        for site in sites:
-            rows = vectors_of(site, named, self.spec, index)
-            ways = yield from self._ways(index, site, of_all)
-            clause = site.clause
-            recall = 1.0 if exact else clause.recall
-            query = query_vector(site, rows)
-            # Twice: at the edge of what is reached more is missed than is promised on average.
-            reach = clause.k + 2 * n_left_out(site)
-            plan = plan_request(query, reach, recall, self.spec, model, ways)
-            strays, dialect = of_all["bucket"].n_strays, self.calls.dialect
-            planned.append(
-                PlannedVectors(
-                    site, rows, plan, strays, self.spec, model, dialect, hides=scope.hides
-                )
-            )
-        return planned
-
-    def _ways(self, index: str, site: Site, of_all: Directories) -> Steps[list[Way]]:
-        exclusions = [query for query in site.exclusions if not ids_in(query)]
-        is_filtered = bool(site.filters or exclusions)
-        kept = of_all
-        if is_filtered:
-            condition = {"filter": list(site.filters), "must_not": exclusions}
-            kept = yield from self.directories(index, {"bool": condition}, site.defined)
-        return [
-            Way(keyword, self.spec.calibration_of(keyword), of_all[keyword], kept[keyword])
-            for keyword in self.spec.keywords(filtered=is_filtered)
-        ]
+        return (yield from plan_sites(self, scope, sites, exact=exact))
 
     def about(self, index: str) -> Steps[Json]:
         """See `Field`."""
@@ -256,12 +242,19 @@ class VectorField(Field):
         if len(specs) <= len(others) or any(dump != dumps[0] for dump in dumps):
             return None
         former = {model: None for spec in specs for model in spec.former_models}
+        tuned = [spec for spec in specs if spec.outlook is not None or spec.calibration is not None]
+        outlooks = [spec.outlook for spec in specs if spec.outlook is not None]
+        if len(tuned) < len(specs):
+            outlooks = []  # one that was not tuned is searched exactly, and all with it
+        distinct = list({one.packed: one for one in outlooks}.values())
         measured = {
             "calibration": more_careful([spec.calibration for spec in specs]),
+            "outlook": distinct[0] if distinct else None,
             "window": max(spec.window for spec in specs),
             "former_models": tuple(former),
         }
-        return type(self)(self.spec.model_copy(update=measured), self.calls, self.shelf)
+        spec = self.spec.model_copy(update=measured)
+        return type(self)(spec, self.calls, self.shelf, distinct[1:])
 
     def line(self) -> str:
         """See `Field`."""

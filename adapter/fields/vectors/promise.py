@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ....ingest.files.sources import read_embeddings
 from ....models.probing.calibration import Calibration
 from ....models.probing.ranking import check_plan
+from ....models.stopping.record import OutlookRecord
 from ...engines.calls import Json
 from ...engines.engine import Engine
 from ..promise import Basis, Judge, Judged, Promise, Question, Table, TuneOptions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _GROWN = 1.5
 #: What requests ask for by themselves.
 _RECALL = 0.95
+Tuned = Calibration | OutlookRecord
 _QUERIES = {"documents": "of its documents as queries", "given": "given queries"}
 
 
@@ -43,7 +45,7 @@ class VectorPromise(Promise):
         index: str,
         options: TuneOptions,
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Calibration:
+    ) -> Tuned:
         """See `Promise`."""
         model = engine.run(self._field.model())
         spec = self._spec.model_copy(update={"plan": options.plan or self._spec.plan})
@@ -59,11 +61,17 @@ class VectorPromise(Promise):
             progress=progress,
         )
 
-    def table(self, tuned: Calibration | None = None) -> Table | None:
+    @property
+    def _tuned(self) -> Tuned | None:
+        return self._spec.own_reach or self._spec.calibration
+
+    def table(self, tuned: Tuned | None = None) -> Table | None:
         """See `Promise`."""
-        calibration = tuned or self._spec.calibration
+        calibration = tuned or self._tuned
         if calibration is None:
             return None
+        if isinstance(calibration, OutlookRecord):
+            return _delivered(calibration)
         return Table(
             title=f"share of the buckets' entries to look into, {calibration.plan} order, "
             f"measured with {calibration.n_queries:,} {_QUERIES[calibration.queries]} in "
@@ -89,13 +97,13 @@ class VectorPromise(Promise):
 
     def missing(self) -> str | None:
         """See `Promise`."""
-        if self._spec.calibration is None:
+        if self._tuned is None:
             return "never tuned: every request scans all documents"
         return None
 
     def basis(self, n_documents: int) -> Basis:
         """See `Promise`."""
-        calibration = self._spec.calibration
+        calibration = self._tuned
         assert calibration is not None
         grown = n_documents / calibration.n_documents
         words = f"tuned with {calibration.n_documents:,} documents, {n_documents:,} now"
@@ -104,6 +112,26 @@ class VectorPromise(Promise):
     def remedy(self, index: str) -> str:
         """See `Promise`."""
         return f"meta4 index tune {index}"
+
+
+def _delivered(outlook: OutlookRecord) -> Table:
+    rows = [
+        [
+            one.queries,
+            one.k,
+            f"{one.asked:g}",
+            f"{one.mean:.3f} ± {one.error:.3f}",
+            f"{one.worst:.3f}",
+            f"{one.looked_into:.2%}",
+        ]
+        for one in outlook.delivered
+    ]
+    return Table(
+        title=f"what requests deliver, held against exact search of {outlook.n_documents:,} "
+        f"documents; fitted on {outlook.n_sampled:,} of them",
+        headers=["queries", "k", "recall asked", "delivered", "worst tenth", "looked into"],
+        rows=rows,
+    )
 
 
 def _rows(looked_for_by: str, calibration: Calibration | None) -> list[list[str]]:
@@ -134,4 +162,5 @@ class VectorJudge(Judge):
         """See `Judge`."""
         recalls = self._recalls
         error = float(np.std(recalls) / np.sqrt(len(recalls)))
-        return Judged(self._n, float(np.mean(recalls)), error, self.asks)
+        worst = float(np.mean(np.sort(recalls)[: max(1, len(recalls) // 10)]))
+        return Judged(self._n, float(np.mean(recalls)), error, self.asks, worst=worst)

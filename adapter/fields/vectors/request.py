@@ -1,6 +1,7 @@
 """A clause that asks a field of vectors: what it looks into, and how that is scored."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ....models.model import HashModel
 from ...search.clauses import AnalogyClause, Site
 from ...search.plan import RequestPlan
 from ...search.rewriter import PlannedClause, conditions, excluded
+from .counting import Counting
 
 Body = dict[str, Any]
 #: The first phase's window is a multiple of k, but of no smaller k than this.
@@ -34,6 +36,7 @@ class PlannedVectors(PlannedClause):
         spec: of the field.
         model: the field's.
         dialect: of the engine.
+        kept: how what the filter keeps is counted; None where all is known.
         hides: see `PlannedClause`; the engine's own query would count what is hidden.
     """
 
@@ -44,6 +47,7 @@ class PlannedVectors(PlannedClause):
     spec: IndexSpec
     model: HashModel
     dialect: Dialect
+    kept: Counting | None = None
     hides: bool = False
 
     @property
@@ -57,9 +61,38 @@ class PlannedVectors(PlannedClause):
         return isinstance(clause, AnalogyClause) and clause.method == "3cosmul"
 
     @property
-    def may_widen(self) -> bool:
+    def judges(self) -> bool:
+        """See `PlannedClause`: 3CosMul's scores are no cosines."""
+        return self.plan.looking is not None and not self._is_multiplied
+
+    def further(self, scores: Sequence[float], wanted: int) -> "PlannedVectors | None":
         """See `PlannedClause`."""
-        return self.plan.probes is not None
+        if len(scores) >= wanted and not self.judges:
+            return None
+        plan = self.plan.further([2.0 * score - 1.0 for score in scores], wanted)
+        return None if plan is None else replace(self, plan=plan)
+
+    def counting(self) -> Body | None:
+        """See `PlannedClause`."""
+        uncounted = self._uncounted
+        return self.kept.body(uncounted) if self.kept is not None and len(uncounted) else None
+
+    @property
+    def _uncounted(self) -> NDArray[np.int64]:
+        """Buckets that are to be known, whose documents under the filter were not counted."""
+        looking = self.plan.looking
+        if self.kept is None or looking is None:
+            return np.zeros(0, dtype=np.int64)
+        return self.kept.kept.missing(looking.counted)
+
+    def counted(self, answer: Body | None) -> "PlannedVectors":
+        """See `PlannedClause`."""
+        kept, looking = self.kept, self.plan.looking
+        if kept is None or looking is None:
+            return self
+        if answer is not None:
+            kept = kept.counted(self._uncounted, answer)
+        return replace(self, kept=kept, plan=self.plan.counted(kept.after(looking.counted)))
 
     def within(self) -> Body | None:
         """See `PlannedClause`: the probed buckets.

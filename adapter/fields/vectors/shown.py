@@ -2,6 +2,7 @@
 
 from ....mappings.spec import IndexSpec
 from ....models.probing.directory import Directory
+from ....models.stopping.record import AtLeast
 from ...engines.calls import Json
 from ...engines.engine import Engine
 from .request import PlannedVectors
@@ -18,7 +19,7 @@ def summarised(spec: IndexSpec) -> Json:
         "strategy": spec.strategy,
         "plan": spec.plan,
         "hashing": spec.hashing,
-        "tuned": spec.calibration is not None,
+        "tuned": not (spec.calibration is None and spec.own_reach is None),
     }
 
 
@@ -26,7 +27,8 @@ def shown(engine: Engine, index: str, spec: IndexSpec, directory: Directory) -> 
     """The same and what is counted; see `Field.show`."""
     total = engine.count(index)
     store = engine.request("GET", f"/{index}/_stats/store,segments")["_all"]["primaries"]
-    counts, calibration = directory.counts, spec.calibration
+    counts = directory.counts
+    tuned = spec.own_reach or spec.calibration
     return summarised(spec) | {
         "documents": total,
         "without_vector": total - directory.n_documents,
@@ -36,7 +38,7 @@ def shown(engine: Engine, index: str, spec: IndexSpec, directory: Directory) -> 
         "bucket_max": int(counts.max()) if len(counts) else 0,
         "size_in_bytes": store["store"]["size_in_bytes"],
         "segments": store["segments"]["count"],
-        "calibration": None if calibration is None else calibration.model_dump(mode="json"),
+        "calibration": None if tuned is None else tuned.model_dump(mode="json", exclude={"packed"}),
     }
 
 
@@ -53,9 +55,11 @@ def explained(one: PlannedVectors, looked_into: int, n_documents: int) -> Json:
     return {
         "field": one.site.field,
         "k": clause.k,
-        "recall_asked": clause.recall,
+        "recall_asked": _as_asked(clause.recall),
         "recall_promised": plan.promised_recall,
         "reason": plan.reason,
+        "recall_expected": None if plan.looking is None else 1.0 - plan.looking.prospect.missing,
+        "rounds": plan.n_rounds,
         "filter_selectivity": plan.selectivity,
         "depth": plan.depth,
         "looked_for_by": plan.keyword if probed else None,
@@ -64,3 +68,7 @@ def explained(one: PlannedVectors, looked_into: int, n_documents: int) -> Json:
         "docs_looked_into": looked_into,
         "share_looked_into": looked_into / max(1, n_documents),
     }
+
+
+def _as_asked(recall: float | AtLeast) -> float | Json:
+    return recall.model_dump(by_alias=True) if isinstance(recall, AtLeast) else recall

@@ -58,6 +58,7 @@ class VectorSuccession(Succession):
             "plan": plan,
             **engine.dialect.parts_now(has_home=model.has_home),
             "calibration": None,
+            "outlook": None,
             "former_models": (str(before.model),),
         }
         return self._field.of(engine, before.model_copy(update=changes), model)

@@ -12,13 +12,15 @@ from ....models.choice.judgement import Look, look
 from ....models.model import HashModel
 from ....models.probing.calibration import TARGETS, Calibration, QuerySource, calibrate
 from ....models.probing.directory import Directory, bucket_ids
+from ....models.stopping.record import OutlookRecord
 from ...engines.engine import Engine
 from ...search.clauses import SimilarClause, Site
-from ...search.plan import RequestPlan
+from ...search.plan import CHOICE_WORTH, FILTER_WORTH, RequestPlan
 from ..meta import write_spec
 from ..recall import recall_by_score
 from .directory import read_directories
 from .exact import Query, draw_queries, exact_neighbours
+from .fitting import tune_outlook
 from .request import SMALLEST_K, PlannedVectors
 
 N_QUERIES = 2000
@@ -27,6 +29,10 @@ SHALLOW = 100
 #: How far out that of every sixth does: the 25 nearest under a filter that keeps 1.25%. A deep
 #: truth averages over more neighbours, so that fewer queries do.
 DEEP, DEEP_STEP = 2000, 6
+#: Where the buckets that documents are looked for by are one each, but for what was counted twice.
+_ONE_EACH = 1.01
+#: Documents of which some are chosen: of fewer all are scored.
+_CHOSEN_FROM = CHOICE_WORTH + FILTER_WORTH
 #: Of so many queries one's whole order is kept, for the mean share at a price.
 _KEPT_STEP = 4
 #: First-phase windows that `hamming` is measured with, as multiples of k.
@@ -44,18 +50,21 @@ def tune_vectors(
     given: NDArray[Any] | None = None,
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
-) -> Calibration:
-    """Calibrate a field and write the table into its index's mapping.
+) -> Calibration | OutlookRecord:
+    """Measure a field, and write what was found into its index's mapping.
 
-    One exact scan for each query gives the nearest documents and their buckets; where
-    in the plan's order those buckets stand says what every smaller search would have found.
+    Where buckets have places, and documents enough that not all are scored in any case: an
+    outlook (see `tune_outlook`). Else a table: one exact scan for each query gives the nearest
+    documents and their buckets; where in the plan's order those buckets stand says what every
+    smaller search would have found.
 
     Args:
         engine: where.
         index: which index.
         spec: of the field.
         model: the field's.
-        n_queries: documents drawn as queries, or rows of `given`.
+        n_queries: documents drawn as queries, or rows of `given`; of an outlook how many queries'
+            time it may take.
         given: (n, dims) vectors that people have searched for, to be used instead: what is
             promised holds for queries like those that it was measured with, and questions
             may lie elsewhere than documents.
@@ -74,6 +83,16 @@ def tune_vectors(
     farthest = directory.n_documents - directory.n_strays - (given is None)
     if farthest < 1 or not directory.n_postings:
         raise _too_few(index, directory, given is None)
+    home = directories[spec.home_keyword]
+    if spec.plan == "centroid" and home.overlap < _ONE_EACH and farthest >= _CHOSEN_FROM:
+        outlook = tune_outlook(
+            engine, index, spec, model, home,
+            n_queries=n_queries, given=given, seed=seed, progress=progress,
+        )  # fmt: skip
+        spec = spec.model_copy(update={"calibration": None, "outlook": outlook})
+        write_spec(engine, index, spec)
+        _write_window(engine, index, spec, model, n_queries, seed, hashed)
+        return outlook
     queries = draw_queries(engine, index, spec, n_queries, seed, given, hashed)
     orders = {keyword: _Orders(spec, by) for keyword, by in directories.items()}
     for group, reach in ((queries[::DEEP_STEP], DEEP), (_without_each_sixth(queries), SHALLOW)):
@@ -86,11 +105,9 @@ def tune_vectors(
     source: QuerySource = "documents" if given is None else "given"
     by = {keyword: order.calibration(source) for keyword, order in orders.items()}
     calibration = by["bucket"].model_copy(update={"home": by.get("home")})
-    spec = spec.model_copy(update={"calibration": calibration})
+    spec = spec.model_copy(update={"calibration": calibration, "outlook": None})
     write_spec(engine, index, spec)
-    if spec.strategy == "hamming":
-        window = _measure_window(engine, index, spec, model, queries[:_HAMMING_QUERIES])
-        write_spec(engine, index, spec.model_copy(update={"window": window}))
+    _write_window(engine, index, spec, model, n_queries, seed, hashed)
     return calibration
 
 
@@ -141,6 +158,16 @@ def _too_few(index: str, directory: Directory, by_documents: bool) -> InputError
         f"index {index!r} has too few hashed documents to measure with, {n_hashed:,} of the "
         f"{directory.n_documents:,} that have a vector; expected at least {least}; {way}"
     )
+
+
+def _write_window(
+    engine: Engine, index: str, spec: IndexSpec, model: HashModel, n: int, seed: int,
+    hashed: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    if spec.strategy == "hamming":
+        queries = draw_queries(engine, index, spec, min(n, _HAMMING_QUERIES), seed, None, hashed)
+        window = _measure_window(engine, index, spec, model, queries)
+        write_spec(engine, index, spec.model_copy(update={"window": window}))
 
 
 def _measure_window(
