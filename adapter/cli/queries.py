@@ -206,6 +206,7 @@ def eval_command(
     columns = [
         "recall_asked",
         "recall_at_k",
+        "recall_worst",
         "docs_looked_into",
         "p50_ms",
         "p95_ms",

@@ -26,6 +26,8 @@ class Evaluation:
         recall_asked: what was promised: what every request asked for, where it can.
         recall_at_k: what was found of what was to be found, ties counted by score.
         recall_error: its standard error.
+        recall_worst: mean of the tenth of the queries that got the least; None where queries do not
+            count by themselves.
         docs_looked_into: mean share of the documents that the rerank scored, in [0, 1].
         p50_ms, p95_ms: whole request, rewriting included.
         exact_p50_ms, exact_p95_ms: the engine's own exact scan.
@@ -39,6 +41,7 @@ class Evaluation:
     recall_asked: float
     recall_at_k: float
     recall_error: float
+    recall_worst: float | None
     docs_looked_into: float
     p50_ms: float
     p95_ms: float
@@ -58,8 +61,9 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; a recall of nothing is none."""
-        nothing = {} if self.n_to_find else dict.fromkeys(("recall_at_k", "recall_error"))
-        return asdict(self) | nothing
+        if self.n_to_find:
+            return asdict(self)
+        return asdict(self) | dict.fromkeys(("recall_at_k", "recall_error", "recall_worst"))
 
 
 def evaluate_index(
@@ -127,6 +131,7 @@ def evaluate_index(
         recall_asked=judged.promised,
         recall_at_k=judged.recall,
         recall_error=judged.error,
+        recall_worst=judged.worst,
         docs_looked_into=float(np.mean(shares)),
         p50_ms=_percentile(ours, 50),
         p95_ms=_percentile(ours, 95),

@@ -144,13 +144,15 @@ def tune_command(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Measure how much to look into for recall 0.90, 0.95, 0.99 and 0.999, and store it.
+    """Learn what is to be expected of the buckets, and measure what requests deliver.
 
-    The index's own documents are the queries, the engine's exact scan is the truth. Where people
-    search with other vectors than documents have (questions, photographs of other things), give
-    some of theirs with --query-file: the promise holds for queries like those measured. Of an
-    index of texts nothing is to be measured: how often its bands find a document of some
-    similarity is said.
+    How far a request looks is then told for its own query under its own filter. What is delivered
+    is held against the engine's exact scan, with the index's own documents as queries, drawn over
+    documents and over buckets. Where people search with other vectors than documents have
+    (questions, photographs of other things), give some of theirs with --query-file: what is looked
+    into is then enough for those as well. Of few documents, and of another plan than centroid, the
+    share to look into for recall 0.90, 0.95, 0.99 and 0.999 is measured. Of an index of texts
+    nothing is to be measured: how often its bands find a document of some similarity is said.
 
     Example: meta4 index tune words --query-file asked-last-week.npy
     """
