@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients summary clean
+.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients summary clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -52,6 +52,9 @@ docs: $(STAMP) ## Write docs/cli.md from the command line
 
 bench: $(STAMP) ## What requests and loads cost beside the engines' own indexes (over an hour)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
+
+bench-promise: $(STAMP) ## What is delivered for queries and filters that nothing was tuned for (half an hour)
+	$(BIN)/python -m benchmarks.promise $(ARGS)
 
 bench-models: $(TRAIN) ## Compare hash models: code ranking, triplets, buckets (over an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

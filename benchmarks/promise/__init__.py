@@ -1,0 +1,1 @@
+"""Recall asked for and delivered, where nothing was tuned."""
