@@ -30,13 +30,7 @@ def sample_documents(
     body = {
         "size": min(n, 10_000),
         "_source": [field],
-        "query": {
-            "function_score": {
-                "query": {"bool": {"filter": conditions}},
-                "random_score": {"seed": seed, "field": "_seq_no"},
-                "boost_mode": "replace",
-            }
-        },
+        "query": shuffled(conditions, seed),
     }
     hits = engine.search(index, body, params=engine.vectors_in_source())["hits"]["hits"]
     if not hits:
@@ -52,3 +46,14 @@ def sample_documents(
             f"queries are drawn from; give some with --query-file"
         )
     return kept
+
+
+def shuffled(conditions: list[Json], seed: int) -> Json:
+    """The documents that match, in an order that the seed draws."""
+    return {
+        "function_score": {
+            "query": {"bool": {"filter": conditions}},
+            "random_score": {"seed": seed, "field": "_seq_no"},
+            "boost_mode": "replace",
+        }
+    }

@@ -126,7 +126,7 @@ def later_ends(
     )  # fmt: skip
     step = _step(inside.spreads)
     scores = np.array([[last], [middle], [last + _PART * step]], dtype=np.float32)
-    z = (scores - work.means) / work.spreads
+    z = work.z(scores)
     order = _NONE if now else z[0, : work.n_near].argsort()
     along, totals = _expected(work, tail, order, z)
     looked_into = float(inside.counts.sum(dtype=np.float64))
@@ -135,13 +135,12 @@ def later_ends(
     cumulated, found = along[-1], along[:-1]
     is_all = not now and _is_all(work, counts, int(np.count_nonzero(inside.counts)))
     after = np.concatenate([_HERE, _after(cumulated[1:], SHARES * counts.total, is_all)])
-    seen_z = (scores[:2] - inside.means) / inside.spreads
-    there = (tail(seen_z) * inside.counts).sum(axis=1)
+    there = inside.reaching(scores[:2], tail).sum(axis=1)
     rows = np.empty((len(after), 13), dtype=np.float32)
     rows[:, :3] = _logs_of_missing(totals, found[:, after], np.array([[k], [half], [k]]))
     rows[:, 3] = math.log((there[0] + _TINY) / k)
     rows[:, 4] = math.log((there[1] + _TINY) / half)
-    rows[:, 5] = seen_z[0].min()
+    rows[:, 5] = inside.z(last).min()
     rows[:, 6] = _next_z(z[0], order, after)
     rows[:, 7] = math.log(k * stands_for)
     rows[:, 8] = np.log(cumulated[after] / counts.total)

@@ -66,8 +66,7 @@ def _reaching(several: Iterator[Situation]) -> Iterator[Measured]:
             if len(one.scores) < k:
                 continue
             nearest = one.nearest(k)
-            score = np.partition(one.scores, -k)[-k]
-            z = (score - one.facts.means) / one.facts.spreads
+            z = (one.kth_score(k) - one.facts.means) / one.facts.spreads
             found = np.bincount(nearest, minlength=len(z)) / k
             yield z, found, one.counts.by_id.astype(np.float64) / k
 

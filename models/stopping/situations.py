@@ -42,10 +42,14 @@ class Situation:
     homes: NDArray[np.int64]
     is_plain: bool
 
+    def kth_score(self, k: int) -> np.float32:
+        """Score of the k-th nearest."""
+        kth: np.float32 = np.partition(self.scores, -k)[-k]
+        return kth
+
     def nearest(self, k: int) -> NDArray[np.int64]:
         """Buckets of the k nearest, and of what is as near as the k-th."""
-        kth = np.partition(self.scores, -k)[-k]
-        found: NDArray[np.int64] = self.homes[self.scores >= kth]
+        found: NDArray[np.int64] = self.homes[self.scores >= self.kth_score(k)]
         return found
 
     def best_in(self, buckets: NDArray[np.int64], k: int) -> Floats:

@@ -41,13 +41,18 @@ class Work:
         """How many are near."""
         return len(self.near)
 
-    def z(self, score: float) -> Floats:
-        """How many spreads a score lies above each bucket's mean."""
-        return (np.float32(score) - self.means) / self.spreads
+    def z(self, scores: float | Floats) -> Floats:
+        """How many spreads a score lies above each bucket's mean: (m + r,).
 
-    def reaching(self, score: float, tail: Tail) -> Floats:
-        """(m + r,) documents that are expected to score so much."""
-        return self.counts * tail(self.z(score))
+        Of (s, 1) scores (s, m + r).
+        """
+        above: Floats = np.asarray(scores, dtype=np.float32) - self.means
+        above /= self.spreads
+        return above
+
+    def reaching(self, scores: float | Floats, tail: Tail) -> Floats:
+        """Documents that are expected to score so much; shaped as `z`."""
+        return self.counts * tail(self.z(scores))
 
     def kth_score(self, k: int, tail: Tail) -> float:
         """The score that k documents are expected to reach, between a few that are tried."""
@@ -56,10 +61,8 @@ class Work:
         score = self.means[highest] + _GUESS * spread
         for _ in range(_TURNS):
             scores = score + spread * _TRIED
-            z = (scores[:, None] - self.means) / self.spreads
-            z = tail(z)
-            z *= self.counts
-            excess = np.log(np.maximum(z.sum(axis=1), _FEWEST) / k)
+            expected = self.reaching(scores[:, None], tail).sum(axis=1)
+            excess = np.log(np.maximum(expected, _FEWEST) / k)
             score = np.float32(_where_zero(scores, excess))
             if scores[0] <= score <= scores[-1]:
                 break
@@ -92,11 +95,9 @@ def work_on(facts: Facts, counts: Counts, best: int | None) -> Work:
     (near,) = (means >= limit).nonzero()
     (far,) = (sample < limit).nonzero()
     far *= _STEP
-    return (
-        _work(facts, counts, filled[near], filled[far])
-        if is_gathered
-        else _work(facts, counts, near, far)
-    )
+    if is_gathered:
+        near, far = filled[near], filled[far]
+    return _work(facts, counts, near, far)
 
 
 def beyond(facts: Facts, counts: Counts, buckets: NDArray[np.int64]) -> tuple[Facts, Counts]:

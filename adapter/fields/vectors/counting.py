@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....mappings.spec import IndexSpec
-from ....models.probing.directory import Counts, bucket_id
+from ....models.probing.directory import Counts
 from ...engines.calls import Json
 from ...search.kept import Kept
+from .directory import counts_in
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,7 @@ class Counting:
 
     def counted(self, buckets: NDArray[np.int64], answer: Json) -> "Counting":
         """What is known after its answer."""
-        found: dict[int, int] = {}
-        for entry in answer["aggregations"]["homes"]["buckets"]:
-            bucket = bucket_id(entry["key"], self.spec.n_buckets)
-            if bucket is not None:
-                found[bucket] = entry["doc_count"]
+        found = counts_in(answer["aggregations"]["homes"], self.spec.n_buckets)
         kept = self.kept.and_counted(buckets, found)
         self.remember(kept)
         return replace(self, kept=kept)

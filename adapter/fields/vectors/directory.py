@@ -61,14 +61,21 @@ def read_directories(
             n_documents = answer["hits"]["total"]["value"]
             n_strays = n_documents - hashed["doc_count"]
         for keyword in keywords:
-            for entry in hashed[keyword]["buckets"]:
-                bucket = bucket_id(entry["key"], spec.n_buckets)
-                if bucket is not None:
-                    counts[keyword][bucket] = entry["doc_count"]
+            counts[keyword] |= counts_in(hashed[keyword], spec.n_buckets)
     return {
         keyword: _directory(found, spec.n_buckets, n_documents, n_strays)
         for keyword, found in counts.items()
     }
+
+
+def counts_in(aggregation: Json, n_buckets: int) -> dict[int, int]:
+    """By bucket, the documents that an aggregation by its keyword found."""
+    found = {}
+    for entry in aggregation["buckets"]:
+        bucket = bucket_id(entry["key"], n_buckets)
+        if bucket is not None:
+            found[bucket] = entry["doc_count"]
+    return found
 
 
 def _terms(spec: IndexSpec, keyword: Keyword, page: int, n_pages: int) -> Json:

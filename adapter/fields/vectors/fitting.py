@@ -20,6 +20,7 @@ from ....models.stopping.record import OutlookRecord, QuerySource, pack
 from ....models.stopping.shapes import measure_shapes
 from ....models.stopping.situations import N_KINDS, Sample
 from ...engines.engine import Engine
+from ..queries import shuffled
 from .exact import Query, draw_queries, exact_neighbours
 
 #: Documents that it is fitted on where an index has more, and numbers that these may have.
@@ -187,13 +188,7 @@ def _drawn(
     """Hits of random documents, some of them more than once."""
     size = max(1, min(10_000, _AT_ONCE // spec.dims))
     for turn in range(2 * -(-n // size)):
-        scored = {
-            "function_score": {
-                "query": {"bool": {"filter": [body["query"]]}},
-                "random_score": {"seed": seed * 1000 + turn, "field": "_seq_no"},
-                "boost_mode": "replace",
-            }
-        }
+        scored = shuffled([body["query"]], seed * 1000 + turn)
         asked = {**body, "size": size, "query": scored, "track_total_hits": False}
         answer = engine.search(index, asked, params=engine.vectors_in_source())
         yield from answer["hits"]["hits"]
