@@ -20,7 +20,7 @@ KS = (1, 10, 100)
 ASKED = (0.9, 0.95, 0.99)
 #: Multiples of what may be missing that are tried. What was fitted is not sure: where all documents
 #: took part in that, something is kept in hand.
-_TRIED = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.2, 1.7, 2.4)
+_TRIED = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.7, 2.0, 2.4)
 #: Of the tried recalls those that decide: at the highest the mean of so few queries says little.
 _DECIDE = (0.9, 0.95)
 _ROUNDS = 4
@@ -111,7 +111,7 @@ def adjust(
     ks = [k for k in KS if k <= deepest] or [deepest]
     leeway: dict[int, float] = {}
     for k in ks:
-        for factor in reversed([one for one in _TRIED if one <= 1.0 or is_sampled]):
+        for factor in reversed([one for one in _TRIED if one < 1.0 or is_sampled]):
             leeway[k] = factor
             if all(
                 _delivers(outlook, counts, several, k, asked, factor)

@@ -2,26 +2,26 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..probing.directory import Counts
 from .shapes import Facts
-from .tail import Floats, Tail
-from .work import Work
+from .tail import HIGH, ORIGIN, STEPS, Floats, Tail
+from .work import Work, work_within
 
 #: Shares of the documents at which a round may end.
 SHARES = np.geomspace(1e-4, 1.0, 24)
-#: Buckets whose mean spread is a query's step, and the part of it by which scores are moved.
-_OWN, _PART = 50, 0.5
+#: Features of first and of later ends.
+N_FIRST, N_LATER = 8, 12
+#: Buckets whose mean spread is a query's step.
+_OWN = 50
 #: As far as a bucket that there is not.
-_FARTHEST = 12.0
+_FARTHEST = ORIGIN + HIGH * STEPS
 _TINY = 1e-4
 _NONE = np.zeros(0, dtype=np.intp)
 _HERE = np.zeros(1, dtype=np.intp)
-_ONE = np.ones((1, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Seen:
     Attributes:
         buckets: (m,) int64.
         scores: (k,) float32 cosines of the k best found there, best first.
-        expected: the k-th, as it was expected; None where to find a better one tells nothing.
+        expected: the k-th that would be no surprise; None where to find a better one tells nothing.
     """
 
     buckets: NDArray[np.int64]
@@ -48,20 +48,22 @@ class Ends:
         after: (e,) int64, how many of them each end is after, ascending.
         features: (e, n_features) float32 of each end.
         score: the k-th that they are told from.
+        spread: of the scores in the nearest bucket.
     """
 
     order: NDArray[np.int64]
     after: NDArray[np.int64]
     features: Floats
     score: float
+    spread: float
 
 
 def first_ends(work: Work, tail: Tail, counts: Counts, k: int, stands_for: float = 1.0) -> Ends:
     """Where the first round may end.
 
-    Its features: what is missing at the score that k documents are expected to reach, and at higher
-    and lower ones; the nearest bucket and the next one; how much is looked into; and how the
-    documents near the query are shared out.
+    Its features: what is missing at the score that k documents are expected to reach; how much is
+    looked into; the nearest bucket and the next one; and how the documents near the query are
+    shared out.
 
     Args:
         work: on all buckets.
@@ -72,24 +74,29 @@ def first_ends(work: Work, tail: Tail, counts: Counts, k: int, stands_for: float
             many times k of all, and count as these.
     """
     score = work.kth_score(k, tail)
-    z = work.z(score)
-    order = z[: work.n_near].argsort()
-    shift = np.float32(_PART * _step(work.spreads[order])) / work.spreads
-    along, totals = _expected(work, tail, order, np.stack([z, z + shift, z - shift]))
-    cumulated, found = along[-1], along[:-1]
-    after = _after(cumulated, np.maximum(SHARES * counts.total, k), _is_all(work, counts, 0))
-    rows = np.empty((len(after), 12), dtype=np.float32)
-    rows[:, :3] = _logs_of_missing(totals, found[:, after - 1], k)
-    rows[:, 3] = z[order[0]]
-    rows[:, 4] = _next_z(z, order, after)
-    rows[:, 5] = math.log(k * stands_for)
-    rows[:, 6] = np.log(cumulated[after - 1] / counts.total)
-    rows[:, 7] = math.log(counts.total / k)
-    rows[:, 8] = math.log(int(found[0].searchsorted(0.5 * totals[0])) + 1)
-    rows[:, 9] = np.log(after / len(counts.filled))
-    rows[:, 10] = math.log((totals[1] + _TINY) / k)
-    rows[:, 11] = math.log((totals[2] + _TINY) / k)
-    return Ends(work.near[order], after, rows, score)
+    steps = work.steps(score)
+    order = steps[: work.n_near].argsort()
+    reaching = tail.at(steps)
+    reaching *= work.counts
+    found = reaching.take(order).cumsum(dtype=np.float64)
+    total = float(found[-1] + np.add.reduce(reaching[work.n_near :], dtype=np.float64))
+    cumulated = work.counts.take(order).cumsum(dtype=np.float64)
+    at_least_k = SHARES[max(int(SHARES.searchsorted(k / counts.total)) - 1, 0) :] * counts.total
+    at_least_k[0] = max(at_least_k[0], k)
+    after = _after(cumulated, at_least_k, _is_all(work, counts, 0))
+    last = after - 1
+    rows = np.empty((N_FIRST, len(after)), dtype=np.float32)
+    rows[0] = (total + _TINY - found.take(last)) / k
+    rows[1] = cumulated.take(last) / counts.total
+    rows[2] = after / len(counts.filled)
+    np.log(rows[:3], out=rows[:3])
+    rows[3] = steps[order[0]]
+    rows[4] = _next_steps(steps, order, after)
+    rows[5] = math.log(k * stands_for)
+    rows[6] = math.log(counts.total / k)
+    rows[7] = math.log(int(found.searchsorted(0.5 * total)) + 1)
+    nearest = float(work.spreads[order[0]])
+    return Ends(work.near[order], after, rows.T, float(score), nearest)
 
 
 def later_ends(
@@ -119,36 +126,45 @@ def later_ends(
         now: only what is missing without another round.
     """
     half = max(1, len(seen.scores) // 2)
-    best, middle, last = (float(seen.scores[i]) for i in (0, half - 1, -1))
-    inside = Work(
-        seen.buckets, counts.by_id[seen.buckets], facts.means[seen.buckets],
-        facts.spreads[seen.buckets],
-    )  # fmt: skip
-    step = _step(inside.spreads)
-    scores = np.array([[last], [middle], [last + _PART * step]], dtype=np.float32)
-    z = work.z(scores)
-    order = _NONE if now else z[0, : work.n_near].argsort()
-    along, totals = _expected(work, tail, order, z)
-    looked_into = float(inside.counts.sum(dtype=np.float64))
-    along = np.concatenate([np.zeros((len(along), 1)), along], axis=1)
-    along[-1] += looked_into
-    cumulated, found = along[-1], along[:-1]
+    scores = np.array([seen.scores[-1], seen.scores[half - 1]], dtype=np.float32)
+    inside = work_within(facts, counts, seen.buckets)
+    looked_into = float(np.add.reduce(inside.counts, dtype=np.float64))
+    there = inside.reaching(scores, tail).tolist()
+    steps = work.steps(scores[:, None])
+    reaching = tail.at(steps)
+    reaching *= work.counts
+    order = _NONE if now else steps[0, : work.n_near].argsort()
+    found = np.zeros((3, len(order) + 1))
+    reaching.take(order, axis=1).cumsum(axis=1, dtype=np.float64, out=found[:2, 1:])
+    work.counts.take(order).cumsum(dtype=np.float64, out=found[2, 1:])
+    totals = found[:2, -1] + np.add.reduce(
+        reaching[:, 0 if now else work.n_near :], axis=1, dtype=np.float64
+    )
     is_all = not now and _is_all(work, counts, int(np.count_nonzero(inside.counts)))
-    after = np.concatenate([_HERE, _after(cumulated[1:], SHARES * counts.total, is_all)])
-    there = inside.reaching(scores[:2], tail).sum(axis=1)
-    rows = np.empty((len(after), 13), dtype=np.float32)
-    rows[:, :3] = _logs_of_missing(totals, found[:, after], np.array([[k], [half], [k]]))
-    rows[:, 3] = math.log((there[0] + _TINY) / k)
-    rows[:, 4] = math.log((there[1] + _TINY) / half)
-    rows[:, 5] = inside.z(last).min()
-    rows[:, 6] = _next_z(z[0], order, after)
-    rows[:, 7] = math.log(k * stands_for)
-    rows[:, 8] = np.log(cumulated[after] / counts.total)
-    rows[:, 9] = math.log(max(looked_into, _TINY) / counts.total)
-    rows[:, 10] = (best - last) / step
-    rows[:, 11] = math.log(counts.total / k)
-    rows[:, 12] = np.log((after + len(seen.buckets)) / len(counts.filled))
-    return Ends(work.near[order], after, rows, last)
+    wanted = SHARES * counts.total - looked_into
+    after = np.concatenate([_HERE, _after(found[2, 1:], wanted[wanted > 0.0], is_all)])
+    rows = np.empty((N_LATER, len(after)), dtype=np.float32)
+    rows[0] = (totals[0] + _TINY - found[0].take(after)) / k
+    rows[1] = (totals[1] + _TINY - found[1].take(after)) / half
+    rows[2] = (found[2].take(after) + max(looked_into, _TINY)) / counts.total
+    rows[3] = (after + len(seen.buckets)) / len(counts.filled)
+    np.log(rows[:4], out=rows[:4])
+    rows[4] = math.log((there[0] + _TINY) / k)
+    rows[5] = math.log((there[1] + _TINY) / half)
+    rows[6] = inside.steps(scores[0]).min()
+    rows[7] = _next_steps(steps[0], order, after)
+    rows[8] = math.log(k * stands_for)
+    rows[9] = math.log(max(looked_into, _TINY) / counts.total)
+    rows[10] = (seen.scores[0] - scores[0]) / step_of(inside.spreads)
+    rows[11] = math.log(counts.total / k)
+    nearest = float(inside.spreads[0])
+    return Ends(work.near[order], after, rows.T, float(scores[0]), nearest)
+
+
+def step_of(spreads: Floats) -> float:
+    """By which scores differ near a query, from the spreads of buckets, nearest first."""
+    own = spreads[:_OWN]
+    return float(np.add.reduce(own)) / len(own)
 
 
 def _is_all(work: Work, counts: Counts, n_seen: int) -> bool:
@@ -159,54 +175,22 @@ def _is_all(work: Work, counts: Counts, n_seen: int) -> bool:
 def _after(
     cumulated: NDArray[np.float64], wanted: NDArray[np.float64], is_all: bool
 ) -> NDArray[np.int64]:
-    """After how many buckets so many documents are reached, of those that are in order."""
-    after = np.searchsorted(cumulated, wanted) + 1
-    is_new = after <= len(cumulated)
-    is_new[1:] &= after[1:] != after[:-1]
-    after = after[is_new]
+    """After how many buckets so many documents are reached, of those that are in order.
+
+    One end may be there twice, where a bucket holds many.
+    """
+    there = cumulated[-1] if len(cumulated) else 0.0
+    after = cumulated.searchsorted(wanted[: wanted.searchsorted(there, side="right")]) + 1
     if is_all and (not len(after) or after[-1] < len(cumulated)):
         after = np.append(after, len(cumulated))
     return after
 
 
-def _expected(
-    work: Work, tail: Tail, order: NDArray[np.intp], z: Floats
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Documents expected so far out.
-
-    Args:
-        work: m buckets.
-        tail: of the index.
-        order: (o,) of its near buckets.
-        z: (n, m) of n scores.
-
-    Returns:
-        (n + 1, o) summed up along the order, the last the documents that there are; and (n,) how
-        many are expected in all.
-    """
-    several = np.concatenate([tail(z), _ONE.repeat(z.shape[1], axis=1)])
-    several *= work.counts
-    along = several.take(order, axis=1).cumsum(axis=1, dtype=np.float64)
-    if len(order) == z.shape[1]:
-        # In the precision of the sums along: what is left at the end is nothing, and no rounding.
-        return along, along[:-1, -1]
-    if not len(order):
-        return along, several[:-1].sum(axis=1, dtype=np.float64)
-    rest = several[:-1, work.n_near :].sum(axis=1, dtype=np.float64)
-    return along, along[:-1, -1] + rest
-
-
-def _logs_of_missing(totals: NDArray[np.float64], found: NDArray[np.float64], n: Any) -> Any:
-    """(e, s) logarithm of what is missing of n, from (s,) totals and (s, e) found."""
-    return np.log((totals[:, None] - found + _TINY) / n).T
-
-
-def _next_z(z: Floats, order: NDArray[np.intp], after: NDArray[np.int64]) -> Floats:
-    """Of each end, that of the nearest bucket beyond."""
-    rest = z[len(order) :]  # of what is in no order: the sample, or all
-    beyond = float(rest.min()) if len(rest) else _FARTHEST
-    return np.minimum(np.append(z[order], np.float32(beyond))[after], np.float32(_FARTHEST))
-
-
-def _step(spreads: Floats) -> float:
-    return float(spreads[:_OWN].mean())
+def _next_steps(steps: Floats, order: NDArray[np.intp], after: NDArray[np.int64]) -> Floats:
+    """Of each end, those of the nearest bucket beyond."""
+    rest = steps[len(order) :]  # of what is in no order: the sample, or all
+    following = np.empty(len(order) + 1, dtype=np.float32)
+    steps.take(order, out=following[:-1])
+    following[-1] = rest.min() if len(rest) else _FARTHEST
+    next_steps: Floats = np.minimum(following.take(after), np.float32(_FARTHEST))
+    return next_steps

@@ -66,7 +66,7 @@ def _reaching(several: Iterator[Situation]) -> Iterator[Measured]:
             if len(one.scores) < k:
                 continue
             nearest = one.nearest(k)
-            z = (one.kth_score(k) - one.facts.means) / one.facts.spreads
+            z = (one.kth_score(k) - one.facts.means) / one.facts.spreads()
             found = np.bincount(nearest, minlength=len(z)) / k
             yield z, found, one.counts.by_id.astype(np.float64) / k
 

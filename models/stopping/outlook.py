@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..probing.directory import Counts
-from .ends import Seen, first_ends, later_ends
-from .regression import Regression
+from .ends import Ends, Seen, first_ends, later_ends
+from .regression import Regression, logit, share_of
 from .shapes import Facts, ReadyShapes
 from .tail import Floats, Tail
 from .work import beyond, work_on
@@ -16,6 +16,11 @@ from .work import beyond, work_on
 #: Buckets that are put in order, at first and then; most requests end among the first.
 BEST = 512
 _BESTS = (BEST, 2048, None)
+#: A k-th score is no surprise where it lies below the expected one by no more than so much of the
+#: nearest bucket's spread: of those that do hardly one in a hundred looks further.
+_SURPRISE = 0.25
+#: More than that is not told apart from all.
+_MOST = 0.999
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Prospect:
     Attributes:
         buckets: (m,) int64, in all, those of rounds before first.
         missing: share of the k nearest that is expected to be in others.
-        score: the k-th that this was told from.
+        score: a k-th that would be no surprise.
     """
 
     buckets: NDArray[np.int64]
@@ -64,7 +69,7 @@ class Outlook:
             reached = _reached(self.first(ends.features), goal)
             if reached is not None:
                 at, missing = reached
-                return Prospect(ends.order[: ends.after[at]], missing, ends.score)
+                return Prospect(ends.order[: ends.after[at]], missing, _no_surprise(ends))
             if work.n_near == len(counts.filled):
                 break
         return Prospect(counts.filled, 0.0)
@@ -94,7 +99,7 @@ class Outlook:
             work = work_on(others, left, best)
             if best == BEST:
                 now = later_ends(work, self.tail, facts, counts, k, seen, now=True)
-                missing = float(self.later(now.features)[0])
+                missing = share_of(float(self.later(now.features)[0]))
                 if missing <= patience * goal:
                     return missing, None
             ends = later_ends(work, self.tail, facts, counts, k, seen)
@@ -104,14 +109,22 @@ class Outlook:
                 if not ends.after[at]:
                     return missing, None
                 further = np.concatenate([seen.buckets, ends.order[: ends.after[at]]])
-                return missing, Prospect(further, expected, ends.score)
+                return missing, Prospect(further, expected, _no_surprise(ends))
             if work.n_near >= len(left.filled):
                 break
         return missing, Prospect(np.concatenate([seen.buckets, left.filled]), 0.0)
 
 
+def _no_surprise(ends: Ends) -> float:
+    return ends.score - _SURPRISE * ends.spread
+
+
 def _reached(missing: Floats, goal: float) -> tuple[int, float] | None:
-    """The first end with no more missing than the goal, and what is missing there."""
-    falling = np.minimum.accumulate(missing)
-    (well,) = (falling <= goal).nonzero()
-    return (int(well[0]), float(falling[well[0]])) if len(well) else None
+    """The first end with no more missing than the goal, and what is missing there.
+
+    Args:
+        missing: (e,) logits of shares.
+        goal: a share.
+    """
+    (well,) = (missing <= np.float32(logit(min(goal, _MOST)))).nonzero()
+    return (int(well[0]), share_of(float(missing[well[0]]))) if len(well) else None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .ends import N_FIRST, N_LATER
 from .outlook import Outlook
 from .regression import Regression
 from .shapes import BucketShapes, Floats
@@ -120,6 +121,8 @@ class OutlookRecord(BaseModel):
         first, later = (
             Regression(tuple(arrays[f"{name}_{i}"] for i in range(6))) for name in _NETWORKS
         )
+        if (len(first.weights[0]), len(later.weights[0])) != (N_FIRST, N_LATER):
+            raise ValueError("it was fitted by another version, to other features")
         return Outlook(shapes.ready(directions), tail, first, later)
 
 

@@ -1,5 +1,6 @@
 """A network of two small layers that says what share is missing."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,7 +19,7 @@ _BETA1, _BETA2, _TINY, _WARM = 0.9, 0.999, 1e-8, 100
 
 @dataclass(frozen=True)
 class Regression:
-    """Features in, a share in (0, 1) out.
+    """Features in, the logit of a share out.
 
     Attributes:
         weights: of the layers, a matrix and a vector in turn; the first takes the features as they
@@ -28,11 +29,25 @@ class Regression:
     weights: tuple[Floats, ...]
 
     def __call__(self, features: Floats) -> Floats:
-        """(n,) float32 shares of (n, n_features) float32."""
+        """(n,) float32 logits of (n, n_features) float32."""
         a, b, c, d, e, f = self.weights
-        out = np.tanh(np.tanh(features @ a + b) @ c + d) @ e + f
-        shares: Floats = 1.0 / (1.0 + np.exp(-out[:, 0]))
-        return shares
+        layer = features @ a
+        layer += b
+        layer = np.tanh(layer, out=layer) @ c
+        layer += d
+        logits: Floats = np.tanh(layer, out=layer) @ e[:, 0]
+        logits += f
+        return logits
+
+
+def logit(share: float) -> float:
+    """Of a share in (0, 1)."""
+    return math.log(share / (1.0 - share))
+
+
+def share_of(logit: float) -> float:
+    """The share in (0, 1) of a logit."""
+    return 1.0 / (1.0 + math.exp(-logit))
 
 
 def fit_regression(features: Floats, shares: Floats, seed: int = 0) -> Regression:

@@ -33,11 +33,20 @@ class Facts:
 
     Attributes:
         means: (n_buckets,) float32, mean cosine of the query to the bucket's documents.
-        spreads: (n_buckets,) float32, their standard deviation.
+        scales: (n_groups,) float32, standard deviation of the scores of a bucket of each group,
+            were the trace of its covariance 1.
+        shapes: of the buckets.
     """
 
     means: Floats
-    spreads: Floats
+    scales: Floats
+    shapes: "ReadyShapes"
+
+    def spreads(self, buckets: NDArray[np.int64] | slice = slice(None)) -> Floats:
+        """Standard deviation of the scores in some buckets, all by default."""
+        spreads: Floats = self.scales[self.shapes.groups[buckets]]
+        spreads *= self.shapes.deviations[buckets]
+        return spreads
 
 
 @dataclass(frozen=True)
@@ -65,26 +74,40 @@ class BucketShapes:
         Args:
             directions: (n_buckets, dims) float32 of length 1, or zero; those it was made with.
         """
+        n_groups, rank, dims = self.axes.shape
+        means = directions * (self.lengths.astype(np.float32) / np.float32(255))[:, None]
+        axes = self.axes.reshape(-1, dims).astype(np.float32) / np.float32(_BYTE)
+        rest = self.shares[:, -1]
+        beyond_rest = np.zeros((n_groups, n_groups, rank), dtype=np.float32)
+        beyond_rest[range(n_groups), range(n_groups)] = self.shares[:, :-1] - rest[:, None]
         return ReadyShapes(
-            directions,
-            self.lengths.astype(np.float32) / np.float32(255),
+            np.concatenate([means, axes]),
             np.sqrt(_from_log(self.traces)),
             self.groups.astype(np.intp),
-            self.axes.reshape(-1, self.axes.shape[2]).astype(np.float32) / np.float32(_BYTE),
-            self.shares,
+            beyond_rest.reshape(n_groups, -1),
+            rest,
         )
 
 
 @dataclass(frozen=True)
 class ReadyShapes:
-    """See `BucketShapes`; arrays of float32."""
+    """See `BucketShapes`: what one product with a query gives all of.
 
-    directions: Floats
-    lengths: Floats
+    Attributes:
+        rows: (n_buckets + n_groups * rank, dims) float32, means of the buckets, then the axes of
+            each group.
+        deviations: (n_buckets,) float32, square roots of the traces.
+        groups: (n_buckets,) the group of each bucket.
+        beyond_rest: (n_groups, n_groups * rank) float32, of each group the shares of its axes
+            beyond that of any other direction; 0 for axes of others.
+        rest: (n_groups,) float32, the share of any other direction.
+    """
+
+    rows: Floats
     deviations: Floats
     groups: NDArray[np.intp]
-    axes: Floats
-    shares: Floats
+    beyond_rest: Floats
+    rest: Floats
 
     def facts(self, query: Floats) -> Facts:
         """Of a query.
@@ -92,14 +115,14 @@ class ReadyShapes:
         Args:
             query: (dims,) float32 of length 1.
         """
-        means = products(self.directions, query)
-        means *= self.lengths
-        along = np.square(products(self.axes, query)).reshape(self.shares.shape[0], -1)
-        rest = np.maximum(1.0 - along.sum(axis=1), 0.0)
-        variance = (along * self.shares[:, :-1]).sum(axis=1) + self.shares[:, -1] * rest
-        spreads = np.sqrt(np.maximum(variance, _SMALLEST)).astype(np.float32)[self.groups]
-        spreads *= self.deviations
-        return Facts(means, spreads)
+        found = products(self.rows, query)
+        n_buckets = len(self.groups)
+        along = found[n_buckets:]
+        along *= along
+        variance = self.beyond_rest @ along
+        variance += self.rest
+        scales = np.sqrt(np.maximum(variance, np.float32(_SMALLEST)))
+        return Facts(found[:n_buckets], scales, self)
 
 
 def measure_shapes(

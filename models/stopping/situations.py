@@ -76,7 +76,7 @@ class Sample:
         self, embeddings: Embeddings, homes: NDArray[np.int64], shapes: ReadyShapes
     ) -> None:
         self.embeddings, self.homes, self.shapes = embeddings, homes, shapes
-        self.counts = np.bincount(homes, minlength=len(shapes.directions))
+        self.counts = np.bincount(homes, minlength=len(shapes.groups))
         self._members = np.argsort(homes, kind="stable")
         self._starts = np.searchsorted(homes[self._members], np.arange(len(self.counts) + 1))
         self._several = np.flatnonzero(self.counts > 1)

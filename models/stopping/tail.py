@@ -9,6 +9,8 @@ Floats = NDArray[np.float32]
 #: Where the tail is kept, in spreads above the mean, and steps between.
 LOW, HIGH, STEPS = -3.0, 12.0, 16
 N_STEPS = int((HIGH - LOW) * STEPS) + 1
+#: The step of z = 0, and a half: a step is what is cut off to a whole number.
+ORIGIN = 0.5 - LOW * STEPS
 #: Of a query: see `measure_tail`.
 Measured = tuple[Floats, NDArray[np.float64], NDArray[np.float64]]
 #: Bins that it is measured in.
@@ -27,11 +29,9 @@ class Tail:
         self.logs = logs
         self._table = np.exp(logs)
 
-    def __call__(self, z: Floats) -> Floats:
-        """Of each z, to the nearest step."""
-        at = z * np.float32(STEPS)
-        at += np.float32(0.5 - LOW * STEPS)
-        return self._table.take(at.astype(np.intp), mode="clip")
+    def at(self, steps: Floats) -> Floats:
+        """Of each z, given as `ORIGIN` + z * `STEPS`, to the nearest step."""
+        return self._table.take(steps.astype(np.intp), mode="clip")
 
 
 def measure_tail(measured: Iterable[Measured]) -> Tail:

@@ -1,13 +1,14 @@
 """The buckets that a decision is made on: the nearest, and a sample that stands for the others."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..probing.directory import Counts
 from .shapes import Facts
-from .tail import Floats, Tail
+from .tail import ORIGIN, STEPS, Floats, Tail
 
 #: Of the buckets that are not among the nearest, one is looked at for so many.
 _STEP = 16
@@ -29,52 +30,65 @@ class Work:
         counts: (m + r,) documents, those of the sample times what each stands for.
         means: (m + r,) see `Facts`.
         spreads: (m + r,) see `Facts`.
+        slopes, starts: (m + r,) steps of the tail that a score takes, and where those begin.
     """
 
     near: NDArray[np.intp]
     counts: Floats
     means: Floats
     spreads: Floats
+    slopes: Floats
+    starts: Floats
+
+    @classmethod
+    def on(cls, near: NDArray[np.intp], counts: Floats, means: Floats, spreads: Floats) -> "Work":
+        """See `Work`."""
+        slopes = np.float32(STEPS) / spreads
+        starts = means * slopes
+        starts -= np.float32(ORIGIN)
+        return cls(near, counts, means, spreads, slopes, starts)
 
     @property
     def n_near(self) -> int:
         """How many are near."""
         return len(self.near)
 
-    def z(self, scores: float | Floats) -> Floats:
-        """How many spreads a score lies above each bucket's mean: (m + r,).
+    def steps(self, scores: np.float32 | Floats) -> Floats:
+        """How many spreads a score lies above each bucket's mean, as `Tail.at` takes it: (m + r,).
 
         Of (s, 1) scores (s, m + r).
         """
-        above: Floats = np.asarray(scores, dtype=np.float32) - self.means
-        above /= self.spreads
-        return above
+        steps: Floats = scores * self.slopes
+        steps -= self.starts
+        return steps
 
-    def reaching(self, scores: float | Floats, tail: Tail) -> Floats:
-        """Documents that are expected to score so much; shaped as `z`."""
-        return self.counts * tail(self.z(scores))
+    def reaching(self, scores: Floats, tail: Tail) -> Floats:
+        """Documents that are expected to reach each of (s,) scores: (s,)."""
+        reaching: Floats = tail.at(self.steps(scores[:, None])) @ self.counts
+        return reaching
 
-    def kth_score(self, k: int, tail: Tail) -> float:
+    def kth_score(self, k: int, tail: Tail) -> np.float32:
         """The score that k documents are expected to reach, between a few that are tried."""
-        highest = int(self.means.argmax())
+        highest = self.means.argmax()
         spread = self.spreads[highest]
-        score = self.means[highest] + _GUESS * spread
+        score = float(self.means[highest] + _GUESS * spread)
+        around = spread * _TRIED
         for _ in range(_TURNS):
-            scores = score + spread * _TRIED
-            expected = self.reaching(scores[:, None], tail).sum(axis=1)
-            excess = np.log(np.maximum(expected, _FEWEST) / k)
-            score = np.float32(_where_zero(scores, excess))
+            scores = np.float32(score) + around
+            score = _where(scores.tolist(), self.reaching(scores, tail).tolist(), k)
             if scores[0] <= score <= scores[-1]:
                 break
-        return float(min(max(score, -1.0), _HIGHEST))
+        return np.float32(min(max(score, -1.0), _HIGHEST))
 
 
-def _where_zero(scores: Floats, excess: Floats) -> float:
-    """Where a falling line through points is 0, or would be."""
-    at = int(np.clip(np.searchsorted(-excess, 0.0), 1, len(scores) - 1))
-    fall = float(excess[at - 1] - excess[at])
-    part = float(excess[at - 1]) / fall if fall > _FLAT else 0.0
-    return float(scores[at - 1] + min(max(part, -4.0), 4.0) * (scores[at] - scores[at - 1]))
+def _where(scores: list[float], reaching: list[float], k: int) -> float:
+    """The score that k reach: between two of those tried, or as far beyond them as their line."""
+    at = 1
+    while at < len(scores) - 1 and reaching[at] > k:
+        at += 1
+    above, below = (math.log(max(reaching[i], _FEWEST) / k) for i in (at - 1, at))
+    part = above / (above - below) if above - below > _FLAT else 0.0
+    return scores[at - 1] + min(max(part, -4.0), 4.0) * (scores[at] - scores[at - 1])
 
 
 def work_on(facts: Facts, counts: Counts, best: int | None) -> Work:
@@ -104,14 +118,19 @@ def beyond(facts: Facts, counts: Counts, buckets: NDArray[np.int64]) -> tuple[Fa
     """The same without some buckets, which then hold nothing and lie nowhere."""
     means = facts.means.copy()
     means[buckets] = _NOWHERE
-    return Facts(means, facts.spreads), counts.without(buckets)
+    return replace(facts, means=means), counts.without(buckets)
+
+
+def work_within(facts: Facts, counts: Counts, buckets: NDArray[np.int64]) -> Work:
+    """Some buckets and no others."""
+    return _work(facts, counts, buckets, buckets[:0])
 
 
 def _work(facts: Facts, counts: Counts, near: NDArray[np.intp], far: NDArray[np.intp]) -> Work:
-    both = np.concatenate([near, far])
-    own = counts.by_id[both]
+    both = np.concatenate([near, far]) if len(far) else near
+    own = counts.by_id.take(both)
     if len(far):
         rest = own[len(near) :]
-        left = counts.total - float(own[: len(near)].sum(dtype=np.float64))
-        rest *= max(left, 0.0) / max(float(rest.sum(dtype=np.float64)), 1e-9)
-    return Work(near, own, facts.means[both], facts.spreads[both])
+        left = counts.total - float(np.add.reduce(own[: len(near)], dtype=np.float64))
+        rest *= max(left, 0.0) / max(float(np.add.reduce(rest, dtype=np.float64)), 1e-9)
+    return Work.on(near, own, facts.means.take(both), facts.spreads(both))
