@@ -6,6 +6,7 @@ counted elsewhere is not made use of, so that a request gets the same answer wha
 before it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,10 @@ from ...models.probing.directory import Counts
 
 #: A bucket that was not counted may hold so many times what others do, in proportion.
 _CAUTION = 3.0
+#: Where the share that a filter keeps is surely the same everywhere: it differs from bucket to
+#: bucket by no more than so much of itself, beyond chance, and from here to elsewhere by no more
+#: than this factor. Chance is taken for so many standard errors.
+_EVEN, _EVEN_FAR, _ERRORS = 0.15, 1.25, 2.0
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,28 @@ class Kept:
             of_all: documents of the index.
         """
         share = min(1.0, self.total / max(of_all.total, 1.0))
-        return Counts(of_all.by_id * np.float32(share))
+        return of_all.scaled(share)
 
-    def after(self, of_all: Counts, counted: NDArray[np.int64]) -> Counts:
-        """With what was counted, and what the rest may hold: that is some caution.
+    def after(self, of_all: Counts, counted: NDArray[np.int64]) -> tuple[Counts, bool]:
+        """With what was counted, and what the rest may hold; and whether it keeps evenly.
 
-        It may keep elsewhere what it does not keep here.
+        Where it does not, it may keep elsewhere what it does not keep here: that takes caution.
 
         Args:
             of_all: documents of the index.
             counted: buckets whose counts are made use of.
         """
-        there = float(of_all.by_id[counted].sum(dtype=np.float64))
-        kept = float(self.by_id[counted].sum(dtype=np.float64))
-        near = kept / max(there, 1.0)
-        far = max(self.total - kept, 0.0) / max(of_all.total - there, 1.0)
-        counts = of_all.by_id * np.float32(min(1.0, _CAUTION * max(near, far)))
-        counts[counted] = self.by_id[counted]
-        return Counts(counts)
+        there = of_all.by_id[counted].astype(np.float64)
+        kept = self.by_id[counted].astype(np.float64)
+        n_there, n_kept = float(there.sum()), float(kept.sum())
+        near = n_kept / max(n_there, 1.0)
+        far = max(self.total - n_kept, 0.0) / max(of_all.total - n_there, 1.0)
+        is_even = near > 0.0 and 1.0 / _EVEN_FAR < far / near < _EVEN_FAR
+        is_even = is_even and _unevenness(there * near, kept, near) < _EVEN
+        caution = 1.0 if is_even else _CAUTION
+        counts = of_all.by_id * np.float32(min(1.0, caution * max(near, far)))
+        counts[counted] = kept
+        return Counts(counts), is_even
 
     def missing(self, buckets: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of some buckets that were not counted."""
@@ -69,6 +78,19 @@ class Kept:
         """With counts of some more; of those that are not among them there are none."""
         by_id = self.by_id.copy()
         by_id[buckets] = 0
-        for bucket, count in found.items():
-            by_id[bucket] = count
+        by_id[list(found)] = list(found.values())
         return replace(self, by_id=by_id)
+
+
+def _unevenness(expected: NDArray[np.float64], kept: NDArray[np.float64], share: float) -> float:
+    """How much the share kept differs from bucket to bucket, in itself, chance taken for.
+
+    Args:
+        expected: (m,) documents, were it the same in all.
+        kept: (m,) documents.
+        share: of all of these.
+    """
+    by_chance = expected * (1.0 - share)
+    excess = float(np.square(kept - expected).sum() - by_chance.sum())
+    error = math.sqrt(2.0 * float(np.square(by_chance).sum()))
+    return math.sqrt((max(excess, 0.0) + _ERRORS * error) / float(np.square(expected).sum()))

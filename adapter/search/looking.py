@@ -19,8 +19,6 @@ from ...models.stopping.shapes import Facts
 
 #: See `Outlook.judge`; under a filter, which may be like nothing that the outlook was fitted on.
 _PATIENCE = 1.5
-#: Under a filter so much fewer may be missing beyond what is counted: it may keep more there.
-_WIDER = 8.0
 #: How much more is missed at the edge of what is reached.
 _EDGE = 3.0
 
@@ -47,6 +45,8 @@ class Looking:
         is_filtered: whether there is a filter.
         prospect: what is looked into now.
         counted: buckets whose documents under the filter are to be known before it is judged.
+        is_even: whether it is known that the filter keeps the same share everywhere, so that what
+            is told without one holds.
     """
 
     tuned: Sequence[Tuned]
@@ -58,6 +58,7 @@ class Looking:
     is_filtered: bool
     prospect: Prospect
     counted: NDArray[np.int64]
+    is_even: bool
 
     @classmethod
     def begun(
@@ -85,14 +86,12 @@ class Looking:
         direction = unit(query).astype(np.float32)
         facts = [one.outlook.shapes.facts(direction) for one in tuned]
         none = np.zeros(0, dtype=np.int64)
-        looking = cls(
-            tuned, facts, counts, k, n_left_out, recall, is_filtered, Prospect(none, 1.0), none
-        )
-        if not is_filtered:
-            return looking._to(k)
-        return replace(looking._to(k), counted=looking._to(k, _WIDER).prospect.buckets)
+        nowhere = Prospect(none, none, 1.0)
+        return cls(
+            tuned, facts, counts, k, n_left_out, recall, is_filtered, nowhere, none, not is_filtered
+        )._to(k)
 
-    def _to(self, k: int, wider: float = 1.0) -> "Looking":
+    def _to(self, k: int) -> "Looking":
         """As far as k documents take it, and those that are left out.
 
         These may be the nearest. Twice as many are looked for, and fewer of them may be missing: at
@@ -100,12 +99,11 @@ class Looking:
 
         Args:
             k: documents.
-            wider: by which fewer of them may be missing.
         """
         reach = k + 2 * self.n_left_out
         edge = 1.0 + _EDGE * self.n_left_out / (k + self.n_left_out)
         prospects = [
-            one.outlook.begin(facts, self.counts, reach, self._goal(one) / edge / wider)
+            one.outlook.begin(facts, self.counts, reach, self._goal(one) / edge)
             for one, facts in zip(self.tuned, self.facts, strict=True)
         ]
         return self._with(prospects)
@@ -120,10 +118,9 @@ class Looking:
         if len(scores) < wanted:
             return self._to(max(self.k, wanted))
         found = np.asarray(scores[:wanted], dtype=np.float32)
-        # What is as good as expected is told from queries without a filter.
-        expected = None if self.is_filtered else self.prospect.score
+        expected = self.prospect.score if self.is_even else None
         seen = Seen(self.prospect.buckets, found, expected)
-        patience = _PATIENCE if self.is_filtered else PATIENCE
+        patience = PATIENCE if self.is_even else _PATIENCE
         prospects = []
         for one, facts in zip(self.tuned, self.facts, strict=True):
             goal = self._goal(one)
@@ -137,13 +134,13 @@ class Looking:
 
     def _with(self, prospects: Sequence[Prospect]) -> "Looking":
         """Looking into what any of them does, and what it does already."""
-        buckets = prospects[0].buckets
-        if len(self.prospect.buckets) or len(prospects) > 1:
-            several = [self.prospect.buckets, *(one.buckets for one in prospects)]
-            buckets = np.unique(np.concatenate(several))
+        (first, *rest) = prospects
+        if not rest and not len(self.prospect.buckets):
+            return replace(self, prospect=first, counted=first.counted)
+        buckets = _all_of([self.prospect.buckets, *(one.buckets for one in prospects)])
+        counted = _all_of([self.counted, *(one.counted for one in prospects)])
         missing = max(one.missing for one in prospects)
-        prospect = Prospect(buckets, missing, max(one.score for one in prospects))
-        counted = np.union1d(self.counted, buckets) if self.is_filtered else self.counted
+        prospect = Prospect(buckets, counted, missing, max(one.score for one in prospects))
         return replace(self, prospect=prospect, counted=counted)
 
     def is_longer_than(self, before: "Looking | None") -> bool:
@@ -164,3 +161,7 @@ class Looking:
     def is_everywhere(self) -> bool:
         """Whether no bucket is left."""
         return len(self.prospect.buckets) >= len(self.counts.filled)
+
+
+def _all_of(several: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.unique(np.concatenate(several))

@@ -94,11 +94,11 @@ class RequestPlan:
         """The same, looking everywhere."""
         return replace(self, probes=None, promised_recall=1.0, reason=reason, looking=None)
 
-    def counted(self, counts: Counts) -> "RequestPlan":
-        """The same, where more is known of what the filter keeps."""
+    def counted(self, counts: Counts, is_even: bool) -> "RequestPlan":
+        """The same, where more is known of what the filter keeps; see `Kept.after`."""
         if self.looking is None:
             return self
-        return replace(self, looking=replace(self.looking, counts=counts))
+        return replace(self, looking=replace(self.looking, counts=counts, is_even=is_even))
 
     def further(self, scores: Sequence[float], wanted: int) -> "RequestPlan | None":
         """The next round; None where enough was found.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,13 @@ class Counts:
     def filled(self) -> NDArray[np.int64]:
         """Buckets that hold any."""
         return np.flatnonzero(self.by_id)
+
+    def scaled(self, share: float) -> "Counts":
+        """A share of them, the same of each bucket."""
+        scaled = Counts(self.by_id * np.float32(share))
+        if share > 0.0:  # found out once for all filters
+            scaled.__dict__["filled"] = self.filled
+        return scaled
 
     def without(self, buckets: NDArray[np.int64]) -> "Counts":
         """The same where these hold nothing."""
@@ -80,6 +87,7 @@ class Directory:
         return max(1.0, self.n_postings / max(1, self.n_documents - self.n_strays))
 
 
+@cache
 def term_width(n_buckets: int) -> int:
     """Hexadecimal digits of a bucket's keyword."""
     return len(f"{n_buckets - 1:x}")

@@ -29,11 +29,14 @@ class Prospect:
 
     Attributes:
         buckets: (m,) int64, in all, those of rounds before first.
+        counted: (n,) int64, the same and as many more as this round adds, the next best: whose
+            documents are to be known before it is judged.
         missing: share of the k nearest that is expected to be in others.
         score: a k-th that would be no surprise.
     """
 
     buckets: NDArray[np.int64]
+    counted: NDArray[np.int64]
     missing: float
     score: float = math.inf
 
@@ -66,13 +69,13 @@ class Outlook:
         for best in _BESTS:
             work = work_on(facts, counts, best)
             ends = first_ends(work, self.tail, counts, k)
-            reached = _reached(self.first(ends.features), goal)
+            reached = _reached(ends, self.first(ends.features), goal)
             if reached is not None:
-                at, missing = reached
-                return Prospect(ends.order[: ends.after[at]], missing, _no_surprise(ends))
+                n, missing = reached
+                return Prospect(ends.order[:n], ends.order[: 2 * n], missing, _no_surprise(ends))
             if work.n_near == len(counts.filled):
                 break
-        return Prospect(counts.filled, 0.0)
+        return Prospect(counts.filled, counts.filled, 0.0)
 
     def judge(
         self, facts: Facts, counts: Counts, k: int, goal: float, seen: Seen, patience: float
@@ -103,28 +106,34 @@ class Outlook:
                 if missing <= patience * goal:
                     return missing, None
             ends = later_ends(work, self.tail, facts, counts, k, seen)
-            reached = _reached(self.later(ends.features), goal)
+            reached = _reached(ends, self.later(ends.features), goal)
             if reached is not None:
-                at, expected = reached
-                if not ends.after[at]:
+                n, expected = reached
+                if not n:
                     return missing, None
-                further = np.concatenate([seen.buckets, ends.order[: ends.after[at]]])
-                return missing, Prospect(further, expected, _no_surprise(ends))
+                further, counted = (
+                    np.concatenate([seen.buckets, ends.order[:several]]) for several in (n, 2 * n)
+                )
+                return missing, Prospect(further, counted, expected, _no_surprise(ends))
             if work.n_near >= len(left.filled):
                 break
-        return missing, Prospect(np.concatenate([seen.buckets, left.filled]), 0.0)
+        everywhere = np.concatenate([seen.buckets, left.filled])
+        return missing, Prospect(everywhere, everywhere, 0.0)
 
 
 def _no_surprise(ends: Ends) -> float:
     return ends.score - _SURPRISE * ends.spread
 
 
-def _reached(missing: Floats, goal: float) -> tuple[int, float] | None:
-    """The first end with no more missing than the goal, and what is missing there.
+def _reached(ends: Ends, missing: Floats, goal: float) -> tuple[int, float] | None:
+    """After how many buckets no more is missing than the goal, and what is missing there.
 
     Args:
+        ends: where a round may end.
         missing: (e,) logits of shares.
         goal: a share.
     """
     (well,) = (missing <= np.float32(logit(min(goal, _MOST)))).nonzero()
-    return (int(well[0]), share_of(float(missing[well[0]]))) if len(well) else None
+    if not len(well):
+        return None
+    return int(ends.after[well[0]]), share_of(float(missing[well[0]]))

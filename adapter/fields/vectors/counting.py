@@ -56,8 +56,8 @@ class Counting:
         self.remember(kept)
         return replace(self, kept=kept)
 
-    def after(self, buckets: NDArray[np.int64]) -> Counts:
-        """What the filter keeps, for a request that has looked into some buckets."""
+    def after(self, buckets: NDArray[np.int64]) -> tuple[Counts, bool]:
+        """What the filter keeps, for a request that has looked into some buckets: see `Kept`."""
         return self.kept.after(self.of_all, buckets)
 
 

@@ -92,7 +92,7 @@ class PlannedVectors(PlannedClause):
             return self
         if answer is not None:
             kept = kept.counted(self._uncounted, answer)
-        return replace(self, kept=kept, plan=self.plan.counted(kept.after(looking.counted)))
+        return replace(self, kept=kept, plan=self.plan.counted(*kept.after(looking.counted)))
 
     def within(self) -> Body | None:
         """See `PlannedClause`: the probed buckets.
