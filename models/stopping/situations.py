@@ -80,10 +80,11 @@ class Sample:
         self._members = np.argsort(homes, kind="stable")
         self._starts = np.searchsorted(homes[self._members], np.arange(len(self.counts) + 1))
         self._several = np.flatnonzero(self.counts > 1)
+        self._distinct = distinct_rows(embeddings)
 
     def any_row(self, rng: Rng) -> int:
-        """A document."""
-        return int(rng.integers(len(self.homes)))
+        """A document; equal ones count once."""
+        return int(self._distinct[rng.integers(len(self._distinct))])
 
     def even_row(self, rng: Rng) -> int:
         """A document of a bucket, each as likely as another."""
@@ -105,6 +106,12 @@ class Sample:
         """What so large a share of the documents lies below, in a direction."""
         step = max(1, len(self.homes) // _READ)
         return float(np.quantile((self.embeddings[::step] @ along), share))
+
+
+def distinct_rows(embeddings: Embeddings) -> NDArray[np.intp]:
+    """The first of each that are equal, ascending."""
+    _, first = np.unique(embeddings, axis=0, return_index=True)
+    return np.sort(first)
 
 
 def situations(sample: Sample, n: int, seed: int) -> Iterator[Situation]:

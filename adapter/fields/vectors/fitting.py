@@ -18,7 +18,7 @@ from ....models.stopping.adjusting import Answered, adjust
 from ....models.stopping.fitting import ENOUGH, fit_outlook
 from ....models.stopping.record import OutlookRecord, QuerySource, pack
 from ....models.stopping.shapes import measure_shapes
-from ....models.stopping.situations import N_KINDS, Sample
+from ....models.stopping.situations import N_KINDS, Sample, distinct_rows
 from ...engines.engine import Engine
 from ..queries import shuffled
 from .exact import Query, draw_queries, exact_neighbours
@@ -65,7 +65,7 @@ def tune_outlook(
     """
     # First of all: that says in words where no vector can be read.
     n_held = min(n_queries, _HELD)
-    documents = draw_queries(engine, index, spec, n_held, seed, None, spec.hashed)
+    documents = _distinct(draw_queries(engine, index, spec, n_held, seed, None, spec.hashed))
     ids, embeddings, homes = _sample(engine, index, spec, seed)
     shapes = measure_shapes(model.centroids, embeddings, homes)
     n_each = min(max(n_queries // _QUERIES_A_SITUATION, _FEWEST_SITUATIONS), ENOUGH)
@@ -128,6 +128,11 @@ class _Shared:
         told = min(self._done, self._steps) * self._queries // self._steps
         self._progress(told - self._told)
         self._told = told
+
+
+def _distinct(queries: list[Query]) -> list[Query]:
+    """Equal ones once: a thousand copies of one document are one question."""
+    return [queries[row] for row in distinct_rows(np.stack([one.vector for one in queries]))]
 
 
 def _asked(
