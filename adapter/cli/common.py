@@ -86,7 +86,7 @@ def json_option(function: F) -> F:
 
 
 def query_options(*, least: int, default: int) -> Callable[[F], F]:
-    """`--queries` and `--query-file`, for commands that measure with queries."""
+    """`--queries`, `--query-file` and `--from-searches`, for commands that measure with queries."""
 
     def add(function: F) -> F:
         file = click.option(
@@ -97,23 +97,40 @@ def query_options(*, least: int, default: int) -> Callable[[F], F]:
         number = click.option(
             "--queries",
             type=click.IntRange(least, 10_000),
-            help=f"Documents drawn as queries, or queries of the file. Default: {default:,}.",
+            help=f"Documents drawn as queries, or how many of those given. Default: {default:,}.",
         )
-        return number(file(function))
+        kept = click.option(
+            "--from-searches",
+            is_flag=True,
+            help="Real queries in place of documents: those that clients kept (keep_searches).",
+        )
+        return number(file(kept(function)))
 
     return add
 
 
 def read_queries(
-    file: Path | None, n: int, field: Field, engine: Engine, index: str
+    file: Path | None, kept: bool, n: int, field: Field, engine: Engine, index: str
 ) -> tuple[Any, int]:
-    """The queries of a file, if there is one, and how many of `n` there will be of an index.
+    """The queries that are given, if any are, and how many of `n` there will be of an index.
 
     In NDJSON and Parquet they are the values of the hashed field.
+
+    Raises:
+        InputError: both a file and what clients kept; nothing was kept.
     """
-    if file is None:
+    if file is not None and kept:
+        raise InputError("--query-file and --from-searches: give one of them")
+    if file is None and not kept:
         return None, min(n, engine.count(index, {"exists": {"field": field.spec.field}}))
-    given = field.promise.read_queries(file)
+    given = field.promise.searches(engine, index) if file is None else None
+    if file is not None:
+        given = field.promise.read_queries(file)
+    elif given is None:
+        raise InputError(
+            f"no searches of field {field.spec.field!r} of index {index!r} were kept; have clients "
+            f"keep some, Meta4(…, keep_searches=0.01), or give a file: --query-file"
+        )
     return given, min(n, len(given))
 
 

@@ -171,6 +171,7 @@ def eval_command(
     field: str | None,
     queries: int | None,
     query_file: Path | None,
+    from_searches: bool,
     k: int,
     recalls: tuple[float, ...],
     within: str | None,
@@ -181,7 +182,9 @@ def eval_command(
     condition = _condition(within)
     meta4 = Meta4(engine_at(url))
     hashed = read_field(meta4.engine, index, field)
-    given, n_queries = read_queries(query_file, queries or _QUERIES, hashed, meta4.engine, index)
+    given, n_queries = read_queries(
+        query_file, from_searches, queries or _QUERIES, hashed, meta4.engine, index
+    )
     measured = []
     for recall in recalls or hashed.promise.recalls:
         asked = index if recall is None else f"recall {recall:g}"

@@ -11,6 +11,7 @@ from ..engines.asynchronous.engine import AsyncEngine
 from ..engines.connection import AsyncClient, async_engine_of, connect_async
 from ..fields.shelf import FRESH_FOR
 from ..load.loader import LoadReport
+from ..searches import SearchKeeper
 from .core import Body, Core
 
 
@@ -26,6 +27,7 @@ class AsyncMeta4:
             `opensearchpy.AsyncOpenSearch` or `elasticsearch.AsyncElasticsearch`.
         access: for a URL: who we are to the cluster, and whose certificates we trust.
         fresh_for: seconds until an index's bucket counts are read again.
+        keep_searches: see `Meta4`.
 
     Raises:
         InputError: a client of another kind.
@@ -38,7 +40,9 @@ class AsyncMeta4:
         *,
         access: Access | None = None,
         fresh_for: float = FRESH_FOR,
+        keep_searches: float = 0.0,
     ) -> None:
+        self._keeper = SearchKeeper(keep_searches)
         self._fresh_for = fresh_for
         self._url = client if isinstance(client, str) else None
         self._access = access
@@ -70,7 +74,7 @@ class AsyncMeta4:
         if self._url is not None:
             self._engine = await connect_async(self._url, self._access)
         assert self._engine is not None
-        return self._engine, Core(self._engine.calls, self._fresh_for)
+        return self._engine, Core(self._engine.calls, self._fresh_for, self._keeper)
 
     async def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """See `Meta4.search`."""

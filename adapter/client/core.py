@@ -32,6 +32,7 @@ from ..search.rewriter import (
     one_request,
     with_documents,
 )
+from ..searches import SearchKeeper
 
 Body = dict[str, Any]
 #: Hits of a clause, and the clause as it was asked at last.
@@ -53,12 +54,13 @@ class Core:
     Args:
         calls: what is asked of it.
         fresh_for: seconds until an index's bucket counts are read again.
+        keeper: of some searches.
     """
 
-    def __init__(self, calls: Calls, fresh_for: float) -> None:
+    def __init__(self, calls: Calls, fresh_for: float, keeper: SearchKeeper) -> None:
         if isinstance(fresh_for, bool) or not isinstance(fresh_for, int | float):
             raise InputError(f"fresh_for: expected seconds, got {fresh_for!r}")
-        self._calls = calls
+        self._calls, self._keeper = calls, keeper
         self.catalog = Catalog(calls, fresh_for=fresh_for)
 
     def search(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
@@ -149,6 +151,7 @@ class Core:
         if in_two(body, planned) is None:
             at_once = yield from self._in_one(known, body, planned[0])
             if at_once is not None:
+                yield from self._keep(known, planned)
                 return _without_our_sort(at_once, body)
             page = one_request(body, planned[0])["size"]
         for _ in range(_TRIES):
@@ -158,7 +161,15 @@ class Core:
                 break  # none was deleted between the two
         if not known.is_itself:  # moved between the two, it has none of the documents
             yield from self._check_unmoved(known)
+        yield from self._keep(known, planned)
         return _without_our_sort(answer, body)
+
+    def _keep(self, known: HashedIndex, planned: Sequence[PlannedClause]) -> Steps[None]:
+        """Perhaps keep what was searched for."""
+        if self._keeper.draws():
+            for one in planned:
+                if one.asked_with is not None:
+                    yield from self._keeper.keep(known.name, one.site.field, one.asked_with)
 
     def _in_one(
         self, known: HashedIndex, body: Mapping[str, Any], one: PlannedClause

@@ -12,6 +12,7 @@ from ..engines.engine import Engine
 from ..fields.shelf import FRESH_FOR
 from ..load.loader import LoadReport
 from ..search.rewriter import PlannedClause
+from ..searches import SearchKeeper
 from .core import Body, Core
 
 #: Documents hashed at once by `actions`.
@@ -30,6 +31,9 @@ class Meta4:
             or `elasticsearch.Elasticsearch`.
         access: for a URL: who we are to the cluster, and whose certificates we trust.
         fresh_for: seconds until an index's bucket counts are read again.
+        keep_searches: share of the searches of which the vector is kept in the cluster, and
+            nothing else, for `meta4 index tune --from-searches`, `eval` and `doctor`; at most
+            1,000 of each field of an index. None by default.
 
     Raises:
         InputError: a client of another kind.
@@ -42,14 +46,16 @@ class Meta4:
         *,
         access: Access | None = None,
         fresh_for: float = FRESH_FOR,
+        keep_searches: float = 0.0,
     ) -> None:
+        keeper = SearchKeeper(keep_searches)
         if isinstance(client, Engine):
             self.engine = client
         elif isinstance(client, str):
             self.engine = connect(client, access)
         else:
             self.engine = engine_of(client)
-        self.core = Core(self.engine.calls, fresh_for)
+        self.core = Core(self.engine.calls, fresh_for, keeper)
 
     def search(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """Rewrite a body and send it; a body without clauses is sent as it is.

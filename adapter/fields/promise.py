@@ -148,6 +148,10 @@ class Promise(ABC):
     def read_queries(self, path: Path) -> Any:
         """Queries out of a file, as `questions` takes them."""
 
+    def searches(self, _engine: Engine, _index: str) -> Any:
+        """Those that clients kept of what was searched for, the same; None where none are kept."""
+        return None
+
     @abstractmethod
     def questions(
         self, engine: Engine, index: str, n: int, seed: int, given: Any

@@ -18,6 +18,8 @@ from .whole import source_fault
 _ERRORS = 3.0
 #: Documents that can be measured: each asks for the others.
 _FEWEST = 2
+#: Searches that say something.
+_FEWEST_SEARCHES = 30
 _LARGEST_SHARD, _SMALLEST_SHARD = 50e9, 1e9
 _SEGMENTS, _DELETED = 30, 0.3
 
@@ -62,6 +64,7 @@ def _examine_field(
         _documents(engine, index, field, with_value),
         *field.findings(engine, index),
         _promise(engine, index, field, with_value, n_queries, progress),
+        *_searches(engine, index, field, n_queries),
     ]
 
 
@@ -154,6 +157,32 @@ def _promise(
     if falls_short or not basis.holds:
         return Finding("promise", "act", found, promise.remedy(index), figures)
     return Finding("promise", "fine", found, "", figures)
+
+
+def _searches(engine: Engine, index: str, field: Field, n_queries: int) -> list[Finding]:
+    """Whether what clients kept of what people search for gets what is promised."""
+    promise = field.promise
+    kept = None if promise.missing() else promise.searches(engine, index)
+    if kept is None or len(kept) < _FEWEST_SEARCHES:
+        return []
+    measured = evaluate_index(
+        Meta4(engine), index, field=field.spec.field, n_queries=n_queries, given=kept
+    )
+    figures = {
+        "recall": measured.recall_at_k,
+        "standard_error": measured.recall_error,
+        "asked": measured.recall_asked,
+        "kept": len(kept),
+    }
+    found = (
+        f"of {len(kept):,} that clients kept {measured.n_queries:,} get recall@{measured.k} "
+        f"{measured.recall_at_k:.3f} ± {measured.recall_error:.3f} where "
+        f"{measured.recall_asked:.3g} is {promise.verb}"
+    )
+    if measured.recall_at_k >= measured.recall_asked - _ERRORS * measured.recall_error:
+        return [Finding("searches", "fine", found, "", figures)]
+    todo = f"people search where documents do not lie: meta4 index tune {index} --from-searches"
+    return [Finding("searches", "act", found, todo, figures)]
 
 
 def _storage(engine: Engine, index: str) -> list[Finding]:

@@ -23,6 +23,7 @@ from ..manage.others import Others, check_nothing_in_the_way, others_of
 from ..manage.whole import check_source
 from ..measure.evaluation import Evaluation, evaluate_index
 from ..measure.tune import tune_index
+from ..searches import forget_searches
 from .alias_move import Move, behind
 from .new_embeddings import check_covered, check_dims, check_goes_on
 
@@ -143,6 +144,8 @@ def rehash_index(
     if move.state.phase == "filling":
         evaluation = _measure(engine, target, n_queries)
     move.switch()
+    if re_embedded:
+        forget_searches(engine, alias, before.spec.field)  # of the kind before
     heal_index(engine, target)  # what clients wrote there with the model before
     return _report(move, source, target, change, evaluation)
 

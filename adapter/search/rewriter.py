@@ -12,6 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .clauses import DEFINITIONS, MAX_K, Path, Site, number_in
 
 #: Documents fetched beyond k where it costs nothing, so that documents of equal score at the
@@ -85,6 +88,11 @@ class PlannedClause(ABC):
     def counted(self, _answer: Body | None) -> "PlannedClause":
         """The same after it was asked, with the answer to `counting` if there was one."""
         return self
+
+    @property
+    def asked_with(self) -> NDArray[np.float32] | None:
+        """What may be kept of it, to learn from: the vector that it asks with, if it has one."""
+        return None
 
     @property
     def judges(self) -> bool:

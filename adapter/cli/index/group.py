@@ -139,6 +139,7 @@ def tune_command(
     field: str | None,
     queries: int | None,
     query_file: Path | None,
+    from_searches: bool,
     plan: Plan | None,
     seed: int | None,
     url: str | None,
@@ -149,16 +150,19 @@ def tune_command(
     How far a request looks is then told for its own query under its own filter. What is delivered
     is held against the engine's exact scan, with the index's own documents as queries, drawn over
     documents and over buckets. Where people search with other vectors than documents have
-    (questions, photographs of other things), give some of theirs with --query-file: what is looked
-    into is then enough for those as well. Of few documents, and of another plan than centroid, the
-    share to look into for recall 0.90, 0.95, 0.99 and 0.999 is measured. Of an index of texts
-    nothing is to be measured: how often its bands find a document of some similarity is said.
+    (questions, photographs of other things), give some of theirs with --query-file, or take those
+    that clients kept with --from-searches: what is looked into is then enough for those as well. Of
+    few documents, and of another plan than centroid, the share to look into for recall 0.90, 0.95,
+    0.99 and 0.999 is measured. Of an index of texts nothing is to be measured: how often its bands
+    find a document of some similarity is said.
 
     Example: meta4 index tune words --query-file asked-last-week.npy
     """
     engine = engine_at(url)
     hashed = read_field(engine, name, field)
-    given, n_queries = read_queries(query_file, queries or N_QUERIES, hashed, engine, name)
+    given, n_queries = read_queries(
+        query_file, from_searches, queries or N_QUERIES, hashed, engine, name
+    )
     with counting(f"tuning {name}", n_queries, "queries") as progress:
         tuned = tune_index(
             engine,

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....ingest.files.sources import read_embeddings
+from ....models.embeddings import embedding_fault
 from ....models.probing.calibration import Calibration
 from ....models.probing.ranking import check_plan
 from ....models.stopping.record import OutlookRecord
 from ...engines.calls import Json
 from ...engines.engine import Engine
+from ...searches import read_searches
 from ..promise import Basis, Judge, Judged, Promise, Question, Table, TuneOptions
 from ..recall import recall_by_score
 from ..vectors import tune
@@ -83,6 +85,12 @@ class VectorPromise(Promise):
     def read_queries(self, path: Path) -> NDArray[Any]:
         """See `Promise`: (n, dims)."""
         return read_embeddings(path, self._spec.field)
+
+    def searches(self, engine: Engine, index: str) -> NDArray[np.float32] | None:
+        """See `Promise`: (n, dims); those of other dimensions are of embeddings before."""
+        kept = read_searches(engine, index, self._spec.field)
+        sound = [one for one in kept if embedding_fault(one, self._spec.dims) is None]
+        return np.stack(sound) if sound else None
 
     def questions(
         self, engine: Engine, index: str, n: int, seed: int, given: NDArray[Any] | None

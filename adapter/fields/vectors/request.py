@@ -61,6 +61,11 @@ class PlannedVectors(PlannedClause):
         return isinstance(clause, AnalogyClause) and clause.method == "3cosmul"
 
     @property
+    def asked_with(self) -> NDArray[np.float32]:
+        """See `PlannedClause`: (dims,)."""
+        return query_vector(self.site, self.vectors)
+
+    @property
     def judges(self) -> bool:
         """See `PlannedClause`: 3CosMul's scores are no cosines."""
         return self.plan.looking is not None and not self._is_multiplied

@@ -1,0 +1,113 @@
+"""Searches that clients keep some of: hidden index `meta4-searches`, of each its vector alone.
+
+A field of an index has so many places there. What is kept takes one of them at random, so that
+there are never more, and most are of the last while.
+"""
+
+import base64
+import hashlib
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EngineError, InputError, NotFoundError, RefusedError
+from ..models.embeddings import unpacked
+from .engines.calls import Call, Steps
+from .engines.engine import Engine
+
+SEARCHES_INDEX = "meta4-searches"
+#: Of each field of an index.
+PLACES = 1_000
+_BODY: dict[str, Any] = {
+    "settings": {"index": {"hidden": True, "number_of_shards": 1, "auto_expand_replicas": "0-1"}},
+    "mappings": {"dynamic": False},
+}
+
+
+class SearchKeeper:
+    """Keeps a random share of one client's searches.
+
+    Args:
+        share: in [0, 1].
+
+    Raises:
+        InputError: another share.
+    """
+
+    def __init__(self, share: float) -> None:
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise InputError(f"keep_searches: expected a share from 0 to 1, got {share!r}")
+        self._share = share
+        self._drawn = random.Random()
+        self._is_there = self._has_warned = False
+
+    def draws(self) -> bool:
+        """Whether the next search is to be kept."""
+        return self._share > 0 and self._drawn.random() < self._share
+
+    def keep(self, index: str, field: str, vector: NDArray[np.float32]) -> Steps[None]:
+        """Keep a search; what keeps it from being kept is a warning, and no error.
+
+        Args:
+            index: the name that was asked.
+            field: which.
+            vector: (dims,) float32 that it asked with.
+        """
+        place = _places(index, field)[self._drawn.randrange(PLACES)]
+        packed = base64.b64encode(vector.astype(">f4").tobytes()).decode()
+        try:
+            if not self._is_there:
+                yield from _make_index()
+                self._is_there = True
+            yield Call("PUT", f"/{SEARCHES_INDEX}/_doc/{place}", {"vector": packed})
+        except (EngineError, NotFoundError) as error:
+            if not self._has_warned:
+                warnings.warn(f"searches are not kept: {error}", stacklevel=2)
+            self._has_warned = True
+
+
+def read_searches(engine: Engine, index: str, field: str) -> list[NDArray[np.float32]]:
+    """The vectors that were kept, asked of an index by any of its names: each (dims,) float32."""
+    found = []
+    for places in _all_places(engine, index, field):
+        try:
+            kept = engine.mget(SEARCHES_INDEX, dict.fromkeys(places))
+        except NotFoundError:
+            return []
+        for one in kept:
+            vector = unpacked(one["_source"].get("vector")) if one["found"] else None
+            if isinstance(vector, np.ndarray):
+                found.append(vector)
+    return found
+
+
+def forget_searches(engine: Engine, index: str, field: str) -> None:
+    """Delete them."""
+    if engine.index_exists(SEARCHES_INDEX):
+        for places in _all_places(engine, index, field):
+            lines = (f'{{"delete": {{"_id": "{place}"}}}}\n' for place in places)
+            engine.bulk(SEARCHES_INDEX, "".join(lines).encode())
+
+
+def _make_index() -> Steps[None]:
+    try:
+        yield Call("PUT", f"/{SEARCHES_INDEX}", _BODY)
+    except RefusedError as error:
+        if "already exists" not in str(error):
+            raise
+
+
+def _all_places(engine: Engine, index: str, field: str) -> Iterator[Sequence[str]]:
+    """Ids of what may be kept, by each name of an index."""
+    aliases = engine.run(engine.calls.aliases(index))
+    for name in sorted({index, *aliases, *(alias for own in aliases.values() for alias in own)}):
+        yield _places(name, field)
+
+
+def _places(index: str, field: str) -> list[str]:
+    digest = hashlib.sha256(f"{index}\n{field}".encode()).hexdigest()[:40]
+    return [f"{digest}-{place}" for place in range(PLACES)]
