@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ...errors import InputError
+from ...errors import InputError, RefusedError
 from ..catalog import read_index
 from ..client.meta4 import Meta4
 from ..engines.engine import Engine
@@ -162,7 +162,10 @@ def _promise(
 def _searches(engine: Engine, index: str, field: Field, n_queries: int) -> list[Finding]:
     """Whether what clients kept of what people search for gets what is promised."""
     promise = field.promise
-    kept = None if promise.missing() else promise.searches(engine, index)
+    try:
+        kept = None if promise.missing() else promise.searches(engine, index)
+    except RefusedError as error:  # by who may not read what clients keep
+        return [Finding("searches", "fine", f"not looked at: {error}", "", {"kept": None})]
     if kept is None or len(kept) < _FEWEST_SEARCHES:
         return []
     measured = evaluate_index(

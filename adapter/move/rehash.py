@@ -143,10 +143,7 @@ def rehash_index(
     evaluation = None
     if move.state.phase == "filling":
         evaluation = _measure(engine, target, n_queries)
-    move.switch()
-    if re_embedded:
-        forget_searches(engine, alias, before.spec.field)  # of the kind before
-    heal_index(engine, target)  # what clients wrote there with the model before
+    _end(engine, target, move, before)
     return _report(move, source, target, change, evaluation)
 
 
@@ -225,9 +222,16 @@ def roll_back(
     move.check_covered()
     write_spec(engine, target, after.spec)
     move.fill(filling)
+    _end(engine, target, move, present)
+    return _report(move, source, target, change, None)
+
+
+def _end(engine: Engine, target: str, move: Move, before: Field) -> None:
+    """The alias moves; what clients wrote and searched with the model before is seen to."""
     move.switch()
     heal_index(engine, target)
-    return _report(move, source, target, change, None)
+    if move.state.re_embedded:
+        forget_searches(engine, move.state.alias, before.spec.field)
 
 
 def _report(

@@ -20,6 +20,7 @@ QuerySource = Literal["documents", "given"]
 _NETWORKS = ("first", "later")
 #: Goals kept: requests ask for few recalls.
 _REMEMBERED = 1024
+_TINY = 1e-9
 
 
 class AtLeast(BaseModel):
@@ -188,12 +189,15 @@ def _at_most(allowed: int, k: int, mean: float, clustering: float) -> float:
 def clustering_of(expected: Sequence[float], missing: Sequence[float], ks: Sequence[int]) -> float:
     """By moments: how far what was missing was from what was expected, beyond what k alone makes.
 
+    Where less was missing on the whole than was expected, as much less is taken for expected.
+
     Args:
         expected: mean share of each query.
         missing: share that was.
         ks: of how many.
     """
     mean, share, k = (np.asarray(values, dtype=np.float64) for values in (expected, missing, ks))
+    mean = mean * min(1.0, float(share.sum()) / max(float(mean.sum()), _TINY))
     by_one = mean * (1.0 - mean)
     of_alike = float((by_one * (1.0 - 1.0 / k)).sum())
     if of_alike <= 0.0:

@@ -189,6 +189,8 @@ def test_clustering_is_what_was_drawn_with():
         scale = 1.0 / max(true, 1e-6) - 1.0
         share = rng.binomial(20, rng.beta(mean * scale, (1 - mean) * scale)) / 20
         assert clustering_of(mean, share, [20] * len(mean)) == pytest.approx(true, abs=0.02)
+        # No less so where twice as much was expected.
+        assert clustering_of(2 * mean, share, [20] * len(mean)) == pytest.approx(true, abs=0.02)
 
 
 @pytest.mark.parametrize("bad", [{"at_least": 0.9}, {"at_least": 0.9, "for": 1.0}, {"for": 0.9}])

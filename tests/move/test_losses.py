@@ -20,6 +20,7 @@ from support.drawn_indexes import (
     write,
 )
 
+from meta4 import Meta4
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.engines.place import Place
 from meta4.adapter.fields.field import Options
@@ -32,6 +33,7 @@ from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move.alias_move import Move, behind
 from meta4.adapter.move.copy import adopt_index, copy_index
 from meta4.adapter.move.rehash import make_alias, rehash_index
+from meta4.adapter.searches import read_searches
 from meta4.errors import ConflictError, InputError
 from meta4.ingest.files.new_embeddings import NewEmbeddings
 from meta4.models.kinds.minhash import MinHashSpec
@@ -222,8 +224,12 @@ def test_case_11_written_meanwhile(engine, names, small, monkeypatch, tmp_path):
     assert behind(engine, names) == f"{names}-1"
     with pytest.raises(ConflictError, match="was begun with another embedding"):
         rehash_index(engine, names, ref, small[2], embeddings=new(21, factor=-1.0))
+    before = {"query": {"meta4_similar": {FIELD: {"vector": [1.0, 2.0, 3.0, 4.0], "k": 1}}}}
+    Meta4(engine, keep_searches=1).search(index=names, body=before)
+    assert len(read_searches(engine, names, FIELD)) == 1
     rehash_index(engine, names, ref, small[2], embeddings=new(21))
     assert behind(engine, names) == f"{names}-2"
+    assert read_searches(engine, names, FIELD) == []
     assert engine.count(names, {"exists": {"field": FIELD}}) == 21
 
 
