@@ -7,6 +7,7 @@ there are never more, and most are of the last while.
 import base64
 import hashlib
 import random
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,10 +19,13 @@ from ..errors import EngineError, InputError, NotFoundError, RefusedError
 from ..models.embeddings import unpacked
 from .engines.calls import Call, Steps
 from .engines.engine import Engine
+from .engines.faults import root_cause
 
 SEARCHES_INDEX = "meta4-searches"
 #: Of each field of an index.
 PLACES = 1_000
+#: How long a search waits for being kept, and seconds until another is, where that failed.
+_TIMEOUT, _PAUSE = "1s", 60.0
 _BODY: dict[str, Any] = {
     "settings": {"index": {"hidden": True, "number_of_shards": 1, "auto_expand_replicas": "0-1"}},
     "mappings": {"dynamic": False},
@@ -39,15 +43,22 @@ class SearchKeeper:
     """
 
     def __init__(self, share: float) -> None:
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        if (
+            isinstance(share, bool)
+            or not isinstance(share, int | float | np.floating)
+            or not 0 <= float(share) <= 1
+        ):
             raise InputError(f"keep_searches: expected a share from 0 to 1, got {share!r}")
-        self._share = share
+        self._share = float(share)
         self._drawn = random.Random()
         self._is_there = self._has_warned = False
+        self._not_before = 0.0
 
     def draws(self) -> bool:
         """Whether the next search is to be kept."""
-        return self._share > 0 and self._drawn.random() < self._share
+        if self._share == 0.0 or self._drawn.random() >= self._share:
+            return False
+        return time.monotonic() >= self._not_before
 
     def keep(self, index: str, field: str, vector: NDArray[np.float32]) -> Steps[None]:
         """Keep a search; what keeps it from being kept is a warning, and no error.
@@ -63,11 +74,14 @@ class SearchKeeper:
             if not self._is_there:
                 yield from _make_index()
                 self._is_there = True
-            yield Call("PUT", f"/{SEARCHES_INDEX}/_doc/{place}", {"vector": packed})
+            path = f"/{SEARCHES_INDEX}/_doc/{place}"
+            yield Call("PUT", path, {"vector": packed}, {"timeout": _TIMEOUT})
         except (EngineError, NotFoundError) as error:
-            if not self._has_warned:
+            self._is_there = False
+            self._not_before = time.monotonic() + _PAUSE
+            has_warned, self._has_warned = self._has_warned, True
+            if not has_warned:
                 warnings.warn(f"searches are not kept: {error}", stacklevel=2)
-            self._has_warned = True
 
 
 def read_searches(engine: Engine, index: str, field: str) -> list[NDArray[np.float32]]:
@@ -86,12 +100,21 @@ def read_searches(engine: Engine, index: str, field: str) -> list[NDArray[np.flo
 
 
 def forget_searches(engine: Engine, index: str, field: str) -> None:
-    """Delete them; what keeps them from being deleted is a warning, and no error."""
+    """Delete them; what keeps them from being deleted is a warning, and no error.
+
+    Who may not see that index leaves them.
+    """
     try:
-        if engine.index_exists(SEARCHES_INDEX):
-            for places in _all_places(engine, index, field):
-                lines = (f'{{"delete": {{"_id": "{place}"}}}}\n' for place in places)
-                engine.bulk(SEARCHES_INDEX, "".join(lines).encode())
+        if not engine.index_exists(SEARCHES_INDEX):
+            return
+    except RefusedError:
+        return
+    try:
+        for places in _all_places(engine, index, field):
+            lines = (f'{{"delete": {{"_id": "{place}"}}}}\n' for place in places)
+            items = engine.bulk(SEARCHES_INDEX, "".join(lines).encode())
+            if failed := [item for item in items if "error" in item]:
+                raise EngineError(root_cause(failed[0]))
     except EngineError as error:
         warnings.warn(f"searches of before stay in {SEARCHES_INDEX}: {error}", stacklevel=2)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ...errors import InputError, RefusedError
+from ...errors import ConflictError, InputError, Meta4Error
 from ..catalog import read_index
 from ..client.meta4 import Meta4
 from ..engines.engine import Engine
@@ -138,6 +138,8 @@ def _promise(
         measured = evaluate_index(
             Meta4(engine), index, field=field.spec.field, n_queries=n_queries, progress=progress
         )
+    except ConflictError as error:  # what was tuned is of another version
+        return Finding("promise", "act", str(error), promise.remedy(index), {"recall": None})
     except InputError as error:
         return Finding("promise", "fine", str(error), "", {"recall": None})
     if measured.lack is not None:
@@ -164,13 +166,13 @@ def _searches(engine: Engine, index: str, field: Field, n_queries: int) -> list[
     promise = field.promise
     try:
         kept = None if promise.missing() else promise.searches(engine, index)
-    except RefusedError as error:  # by who may not read what clients keep
+        if kept is None or len(kept) < _FEWEST_SEARCHES:
+            return []
+        measured = evaluate_index(
+            Meta4(engine), index, field=field.spec.field, n_queries=n_queries, given=kept
+        )
+    except Meta4Error as error:  # who looks may not read what clients keep, say
         return [Finding("searches", "fine", f"not looked at: {error}", "", {"kept": None})]
-    if kept is None or len(kept) < _FEWEST_SEARCHES:
-        return []
-    measured = evaluate_index(
-        Meta4(engine), index, field=field.spec.field, n_queries=n_queries, given=kept
-    )
     figures = {
         "recall": measured.recall_at_k,
         "standard_error": measured.recall_error,

@@ -21,6 +21,7 @@ from ..engines.place import Place, settings_of
 from ..fields.field import Field, Options
 from ..fields.kinds import fields_in, new_field
 from ..fields.shelf import Shelf
+from ..searches import forget_searches
 from .others import Others
 from .pipelines import is_ours, pipeline_name, users_of
 
@@ -152,6 +153,8 @@ def drop_index(engine: Engine, index: str) -> Dropped:
             f"{index!r} is an alias of {name!r}; drop the index by its own name: "
             f"meta4 index drop {name}"
         )
+    for name in known.fields:  # another index of that name may have other embeddings
+        forget_searches(engine, index, name)
     if not any(field.hashing == "server" for field in known.fields.values()):
         engine.delete_index(index)
         return Dropped(None)

@@ -120,7 +120,7 @@ class Looking:
         found = np.asarray(scores[:wanted], dtype=np.float32)
         expected = self.prospect.score if self.is_even else None
         seen = Seen(self.prospect.buckets, found, expected)
-        patience = PATIENCE if self.is_even else _PATIENCE
+        patience = _PATIENCE if self.is_filtered else PATIENCE
         prospects = []
         for one, facts in zip(self.tuned, self.facts, strict=True):
             goal = self._goal(one)

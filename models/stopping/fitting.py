@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
 from ..embeddings import Embeddings
 from .ends import Ends, Seen, first_ends, later_ends
 from .outlook import Outlook
@@ -115,5 +116,14 @@ class _Rows:
         self._missing.append((1.0 - np.minimum(found, 1.0)).astype(np.float32))
 
     def fitted(self) -> Regression:
-        """A network for all of them."""
+        """A network for all of them.
+
+        Raises:
+            InputError: there are none: whatever is asked, one bucket holds all of the answer.
+        """
+        if not self._features:
+            raise InputError(
+                "the documents are too much alike to learn from how far a request must look; "
+                "without being tuned it is exact"
+            )
         return fit_regression(np.concatenate(self._features), np.concatenate(self._missing))

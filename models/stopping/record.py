@@ -197,7 +197,8 @@ def clustering_of(expected: Sequence[float], missing: Sequence[float], ks: Seque
         ks: of how many.
     """
     mean, share, k = (np.asarray(values, dtype=np.float64) for values in (expected, missing, ks))
-    mean = mean * min(1.0, float(share.sum()) / max(float(mean.sum()), _TINY))
+    if share.any():
+        mean = mean * min(1.0, float(share.sum()) / max(float(mean.sum()), _TINY))
     by_one = mean * (1.0 - mean)
     of_alike = float((by_one * (1.0 - 1.0 / k)).sum())
     if of_alike <= 0.0:

@@ -109,6 +109,22 @@ def test_a_search_does_not_fail_where_it_cannot_be_kept(
         answer = meta4.search(index=index_name, body=clause(vector=vectors[300].tolist()))
     assert len(answer["hits"]["hits"]) == 3
     meta4.search(index=index_name, body=clause(vector=vectors[300].tolist()))  # warns once
+    monkeypatch.undo()
+    assert read_searches(engine, index_name, FIELD) == []  # and waits before it tries again
+
+
+def test_what_cannot_be_forgotten_is_told(engine, make_index, index_name, fitting, sample, vectors):
+    make_index(fitting, docs=word_documents(sample, range(200)))
+    keeping = Meta4(engine, keep_searches=np.float32(1))
+    keeping.search(index=index_name, body=clause(vector=vectors[300].tolist()))
+    settings = f"/{SEARCHES_INDEX}/_settings"
+    engine.request("PUT", settings, {"index.blocks.write": True})
+    try:
+        with pytest.warns(UserWarning, match="searches of before stay in meta4-searches"):
+            forget_searches(engine, index_name, FIELD)
+    finally:
+        engine.request("PUT", settings, {"index.blocks.write": None})
+    assert len(read_searches(engine, index_name, FIELD)) == 1
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, "0.1", True, float("nan")])
@@ -144,5 +160,9 @@ def test_tuning_and_a_look_at_them(node, engine, make_index, index_name, fitting
     assert {one["queries"] for one in delivered} == {"documents", "over buckets", "given"}
     measured = meta4_here("eval", index_name, "--from-searches", "--json", url=node.url)
     assert json.loads(measured.stdout)[0]["n_queries"] == n
+    engine.refresh(SEARCHES_INDEX)
+    before = engine.count(SEARCHES_INDEX)
     drop_index(engine, index_name)
+    engine.refresh(SEARCHES_INDEX)
+    assert engine.count(SEARCHES_INDEX) == before - n
     assert meta4_here("index", "tune", index_name, "--from-searches", url=node.url).returncode == 2

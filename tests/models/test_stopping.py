@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from meta4.errors import InputError
 from meta4.models.embeddings import unit
 from meta4.models.probing.directory import Counts
 from meta4.models.stopping.adjusting import Answered, adjust, tried
@@ -218,6 +219,24 @@ def test_situations_are_what_a_scan_finds(world):
         assert np.bincount(one.homes, minlength=N_BUCKETS).tolist() == one.counts.by_id.tolist()
         assert len(one.nearest(1)) >= 1
     assert n > 30
+
+
+def test_documents_that_are_all_alike_teach_nothing():
+    x = np.tile(unit(np.ones((1, DIMS))).astype(np.float32), (500, 1))
+    homes = np.zeros(500, dtype=np.int64)
+    directions = np.concatenate([x[:1], -x[:1]])
+    shapes = measure_shapes(directions, x, homes)
+    with pytest.raises(InputError, match="too much alike to learn from"):
+        fit_outlook(directions, x, homes, shapes, n_each=2)
+
+
+def test_equal_documents_are_drawn_once(world):
+    x = np.concatenate([world.x[:100], np.repeat(world.x[:1], 5_000, axis=0)])
+    homes = np.concatenate([world.homes[:100], np.repeat(world.homes[:1], 5_000)])
+    sample = Sample(x, homes, world.outlook.shapes)
+    drawn = {sample.any_row(np.random.default_rng(seed)) for seed in range(300)}
+    assert len(drawn) > 80
+    assert max(drawn) < 100
 
 
 def test_a_falling_fit_is_the_nearest_that_falls():
