@@ -74,8 +74,9 @@ class SearchKeeper:
             if not self._is_there:
                 yield from _make_index()
                 self._is_there = True
-            path = f"/{SEARCHES_INDEX}/_doc/{place}"
-            yield Call("PUT", path, {"vector": packed}, {"timeout": _TIMEOUT})
+            # In the path: OpenSearch's client would take a parameter for its own, in seconds.
+            path = f"/{SEARCHES_INDEX}/_doc/{place}?timeout={_TIMEOUT}"
+            yield Call("PUT", path, {"vector": packed})
         except (EngineError, NotFoundError) as error:
             self._is_there = False
             self._not_before = time.monotonic() + _PAUSE

@@ -17,6 +17,7 @@ from meta4.adapter.engines.connection import connect_async
 from meta4.adapter.fields.shelf import Shelf
 from meta4.adapter.fields.vectors import planning as vector_field
 from meta4.adapter.load.loader import load_documents
+from meta4.adapter.searches import SearchKeeper
 from meta4.errors import (
     ClauseError,
     EmbeddingError,
@@ -263,7 +264,7 @@ def test_what_is_no_address_is_refused(kind):
         with pytest.raises(InputError, match="is no server's address"):
             asyncio.run(ask(url)) if kind is AsyncMeta4 else kind(url)
     with pytest.raises(InputError, match="expected seconds"):
-        Core(None, "x")
+        Core(None, "x", SearchKeeper(0.0))
 
 
 def test_msearch_raises_the_first_error_in_order(client, words):
