@@ -44,7 +44,6 @@ class Looking:
         recall: that is promised.
         is_filtered: whether there is a filter.
         prospect: what is looked into now.
-        counted: buckets whose documents under the filter are to be known before it is judged.
         is_even: whether it is known that the filter keeps the same share everywhere, so that what
             is told without one holds.
     """
@@ -57,7 +56,6 @@ class Looking:
     recall: float | AtLeast
     is_filtered: bool
     prospect: Prospect
-    counted: NDArray[np.int64]
     is_even: bool
 
     @classmethod
@@ -88,7 +86,7 @@ class Looking:
         none = np.zeros(0, dtype=np.int64)
         nowhere = Prospect(none, none, 1.0)
         return cls(
-            tuned, facts, counts, k, n_left_out, recall, is_filtered, nowhere, none, not is_filtered
+            tuned, facts, counts, k, n_left_out, recall, is_filtered, nowhere, not is_filtered
         )._to(k)
 
     def _to(self, k: int) -> "Looking":
@@ -136,12 +134,12 @@ class Looking:
         """Looking into what any of them does, and what it does already."""
         (first, *rest) = prospects
         if not rest and not len(self.prospect.buckets):
-            return replace(self, prospect=first, counted=first.counted)
+            return replace(self, prospect=first)
         buckets = _all_of([self.prospect.buckets, *(one.buckets for one in prospects)])
-        counted = _all_of([self.counted, *(one.counted for one in prospects)])
+        counted = _all_of([self.prospect.counted, *(one.counted for one in prospects)])
         missing = max(one.missing for one in prospects)
         prospect = Prospect(buckets, counted, missing, max(one.score for one in prospects))
-        return replace(self, prospect=prospect, counted=counted)
+        return replace(self, prospect=prospect)
 
     def is_longer_than(self, before: "Looking | None") -> bool:
         """Whether it looks into more than one before."""

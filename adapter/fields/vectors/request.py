@@ -88,7 +88,7 @@ class PlannedVectors(PlannedClause):
         looking = self.plan.looking
         if self.kept is None or looking is None:
             return np.zeros(0, dtype=np.int64)
-        return self.kept.kept.missing(looking.counted)
+        return self.kept.kept.missing(looking.prospect.counted)
 
     def counted(self, answer: Body | None) -> "PlannedVectors":
         """See `PlannedClause`."""
@@ -97,7 +97,9 @@ class PlannedVectors(PlannedClause):
             return self
         if answer is not None:
             kept = kept.counted(self._uncounted, answer)
-        return replace(self, kept=kept, plan=self.plan.counted(*kept.after(looking.counted)))
+        return replace(
+            self, kept=kept, plan=self.plan.counted(*kept.after(looking.prospect.counted))
+        )
 
     def within(self) -> Body | None:
         """See `PlannedClause`: the probed buckets.
