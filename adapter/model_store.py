@@ -15,24 +15,22 @@ from ..mappings.spec import ModelRef, check_model_name, model_name
 from ..models.artifact import Manifest, read_manifest, verify_model
 from ..models.faults import first_fault
 from ..models.model import HashModel
+from .engines.calls import make_own_index
 from .engines.engine import Engine
 
 STORE_INDEX = "meta4-models"
 #: Bytes of a model in one document; far below the 100 MB that a request may have.
 _CHUNK = 4_000_000
-_BODY: dict[str, Any] = {
-    "settings": {"index": {"hidden": True, "number_of_shards": 1, "auto_expand_replicas": "0-1"}},
-    "mappings": {
-        "dynamic": "strict",
-        "properties": {
-            "name": {"type": "keyword"},
-            "version": {"type": "integer"},
-            "sha256": {"type": "keyword"},
-            "size": {"type": "long"},
-            "n_chunks": {"type": "integer"},
-            "manifest": {"type": "keyword", "index": False, "doc_values": False},
-            "chunk": {"type": "binary"},
-        },
+_MAPPINGS: dict[str, Any] = {
+    "dynamic": "strict",
+    "properties": {
+        "name": {"type": "keyword"},
+        "version": {"type": "integer"},
+        "sha256": {"type": "keyword"},
+        "size": {"type": "long"},
+        "n_chunks": {"type": "integer"},
+        "manifest": {"type": "keyword", "index": False, "doc_values": False},
+        "chunk": {"type": "binary"},
     },
 }
 
@@ -138,11 +136,7 @@ class ModelStore:
 
     def _ensure_index(self) -> None:
         if not self._engine.index_exists(STORE_INDEX):
-            try:
-                self._engine.create_index(STORE_INDEX, _BODY)
-            except RefusedError as error:
-                if "already exists" not in str(error):
-                    raise
+            self._engine.run(make_own_index(STORE_INDEX, _MAPPINGS))
 
     def _write(self, ref: ModelRef, model: HashModel) -> bool:
         """Chunks first, the header last and only if it is new; False if it is not."""

@@ -4,7 +4,6 @@ A field of an index has so many places there. What is kept takes one of them at 
 there are never more, and most are of the last while.
 """
 
-import base64
 import hashlib
 import random
 import time
@@ -16,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EngineError, InputError, NotFoundError, RefusedError
-from ..models.embeddings import unpacked
-from .engines.calls import Call, Steps
+from ..models.embeddings import packed, unpacked
+from .engines.calls import Call, Steps, make_own_index
 from .engines.engine import Engine
 from .engines.faults import root_cause
 
@@ -26,10 +25,7 @@ SEARCHES_INDEX = "meta4-searches"
 PLACES = 1_000
 #: How long a search waits for being kept, and seconds until another is, where that failed.
 _TIMEOUT, _PAUSE = "1s", 60.0
-_BODY: dict[str, Any] = {
-    "settings": {"index": {"hidden": True, "number_of_shards": 1, "auto_expand_replicas": "0-1"}},
-    "mappings": {"dynamic": False},
-}
+_MAPPINGS: dict[str, Any] = {"dynamic": False}
 
 
 class SearchKeeper:
@@ -68,15 +64,14 @@ class SearchKeeper:
             field: which.
             vector: (dims,) float32 that it asked with.
         """
-        place = _places(index, field)[self._drawn.randrange(PLACES)]
-        packed = base64.b64encode(vector.astype(">f4").tobytes()).decode()
+        place = _place(_origin(index, field), self._drawn.randrange(PLACES))
         try:
             if not self._is_there:
-                yield from _make_index()
+                yield from make_own_index(SEARCHES_INDEX, _MAPPINGS)
                 self._is_there = True
             # In the path: OpenSearch's client would take a parameter for its own, in seconds.
             path = f"/{SEARCHES_INDEX}/_doc/{place}?timeout={_TIMEOUT}"
-            yield Call("PUT", path, {"vector": packed})
+            yield Call("PUT", path, {"vector": packed(vector)})
         except (EngineError, NotFoundError) as error:
             self._is_there = False
             self._not_before = time.monotonic() + _PAUSE
@@ -120,21 +115,17 @@ def forget_searches(engine: Engine, index: str, field: str) -> None:
         warnings.warn(f"searches of before stay in {SEARCHES_INDEX}: {error}", stacklevel=2)
 
 
-def _make_index() -> Steps[None]:
-    try:
-        yield Call("PUT", f"/{SEARCHES_INDEX}", _BODY)
-    except RefusedError as error:
-        if "already exists" not in str(error):
-            raise
-
-
 def _all_places(engine: Engine, index: str, field: str) -> Iterator[Sequence[str]]:
     """Ids of what may be kept, by each name of an index."""
     aliases = engine.run(engine.calls.aliases(index))
     for name in sorted({index, *aliases, *(alias for own in aliases.values() for alias in own)}):
-        yield _places(name, field)
+        origin = _origin(name, field)
+        yield [_place(origin, number) for number in range(PLACES)]
 
 
-def _places(index: str, field: str) -> list[str]:
-    digest = hashlib.sha256(f"{index}\n{field}".encode()).hexdigest()[:40]
-    return [f"{digest}-{place}" for place in range(PLACES)]
+def _origin(index: str, field: str) -> str:
+    return hashlib.sha256(f"{index}\n{field}".encode()).hexdigest()[:40]
+
+
+def _place(origin: str, number: int) -> str:
+    return f"{origin}-{number}"

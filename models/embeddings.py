@@ -58,6 +58,11 @@ def as_embedding(values: Any, dims: int, *, what: str = "embedding") -> Embeddin
     return np.asarray(values, dtype=np.float32)
 
 
+def packed(vector: NDArray[np.float32]) -> str:
+    """(dims,) float32 as base64 of big-endian numbers; see `unpacked`."""
+    return base64.b64encode(vector.astype(">f4").tobytes()).decode()
+
+
 def unpacked(values: Any) -> Any:
     """A vector out of base64 of big-endian float32 numbers, as Elasticsearch takes it.
 

@@ -196,6 +196,19 @@ class Calls(ABC):
         return (yield call)
 
 
+def make_own_index(index: str, mappings: Json) -> Steps[None]:
+    """An index beside those of users: hidden, with a replica wherever there is a second node.
+
+    Nothing where there is one of that name.
+    """
+    own = {"hidden": True, "number_of_shards": 1, "auto_expand_replicas": "0-1"}
+    try:
+        yield Call("PUT", f"/{index}", {"settings": {"index": own}, "mappings": mappings})
+    except RefusedError as error:
+        if "already exists" not in str(error):
+            raise
+
+
 def to_json(body: Any) -> bytes:
     """A body as it is sent: NumPy's arrays in their shortest digits, keys as text.
 
