@@ -10,7 +10,8 @@ from ..engines.engine import Engine
 from ..engines.names import check_index
 from ..engines.place import Place
 from ..fields.field import Field, Finding
-from ..measure.evaluation import evaluate_index
+from ..fields.promise import Promise
+from ..measure.evaluation import Evaluation, evaluate_index
 from .move_state import are_held, state_in
 from .whole import source_fault
 
@@ -145,18 +146,9 @@ def _promise(
     if measured.lack is not None:
         return Finding("promise", "fine", measured.lack, "", {"recall": None})
     basis = promise.basis(n_documents)
-    figures = {
-        "recall": measured.recall_at_k,
-        "standard_error": measured.recall_error,
-        "asked": measured.recall_asked,
-        "grown": basis.grown,
-    }
-    found = (
-        f"recall@{measured.k} {measured.recall_at_k:.3f} ± {measured.recall_error:.3f} where "
-        f"{measured.recall_asked:.3g} is {promise.verb}; {basis.words}"
-    )
-    falls_short = measured.recall_at_k < measured.recall_asked - _ERRORS * measured.recall_error
-    if falls_short or not basis.holds:
+    figures = {**_figures(measured), "grown": basis.grown}
+    found = f"{_words(measured, promise)}; {basis.words}"
+    if _falls_short(measured) or not basis.holds:
         return Finding("promise", "act", found, promise.remedy(index), figures)
     return Finding("promise", "fine", found, "", figures)
 
@@ -173,21 +165,33 @@ def _searches(engine: Engine, index: str, field: Field, n_queries: int) -> list[
         )
     except Meta4Error as error:  # who looks may not read what clients keep, say
         return [Finding("searches", "fine", f"not looked at: {error}", "", {"kept": None})]
-    figures = {
-        "recall": measured.recall_at_k,
-        "standard_error": measured.recall_error,
-        "asked": measured.recall_asked,
-        "kept": len(kept),
-    }
+    figures = {**_figures(measured), "kept": len(kept)}
     found = (
-        f"of {len(kept):,} that clients kept {measured.n_queries:,} get recall@{measured.k} "
-        f"{measured.recall_at_k:.3f} ± {measured.recall_error:.3f} where "
-        f"{measured.recall_asked:.3g} is {promise.verb}"
+        f"of {len(kept):,} that clients kept {measured.n_queries:,} get {_words(measured, promise)}"
     )
-    if measured.recall_at_k >= measured.recall_asked - _ERRORS * measured.recall_error:
+    if not _falls_short(measured):
         return [Finding("searches", "fine", found, "", figures)]
     todo = f"people search where documents do not lie: meta4 index tune {index} --from-searches"
     return [Finding("searches", "act", found, todo, figures)]
+
+
+def _words(measured: Evaluation, promise: Promise) -> str:
+    return (
+        f"recall@{measured.k} {measured.recall_at_k:.3f} ± {measured.recall_error:.3f} where "
+        f"{measured.recall_asked:.3g} is {promise.verb}"
+    )
+
+
+def _figures(measured: Evaluation) -> dict[str, float | int | None]:
+    return {
+        "recall": measured.recall_at_k,
+        "standard_error": measured.recall_error,
+        "asked": measured.recall_asked,
+    }
+
+
+def _falls_short(measured: Evaluation) -> bool:
+    return measured.recall_at_k < measured.recall_asked - _ERRORS * measured.recall_error
 
 
 def _storage(engine: Engine, index: str) -> list[Finding]:
