@@ -121,16 +121,17 @@ def read_queries(
     """
     if file is not None and kept:
         raise InputError("--query-file and --from-searches: give one of them")
-    if file is None and not kept:
-        return None, min(n, engine.count(index, {"exists": {"field": field.spec.field}}))
-    given = field.promise.searches(engine, index) if file is None else None
     if file is not None:
         given = field.promise.read_queries(file)
-    elif given is None:
-        raise InputError(
-            f"no searches of field {field.spec.field!r} of index {index!r} were kept; have clients "
-            f"keep some, Meta4(…, keep_searches=0.01), or give a file: --query-file"
-        )
+    elif kept:
+        given = field.promise.searches(engine, index)
+        if given is None:
+            raise InputError(
+                f"no searches of field {field.spec.field!r} of index {index!r} were kept; have "
+                f"clients keep some, Meta4(…, keep_searches=0.01), or give a file: --query-file"
+            )
+    else:
+        return None, min(n, engine.count(index, {"exists": {"field": field.spec.field}}))
     return given, min(n, len(given))
 
 

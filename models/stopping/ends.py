@@ -155,13 +155,13 @@ def later_ends(
     rows[7] = _next_steps(steps[0], order, after)
     rows[8] = math.log(k * stands_for)
     rows[9] = math.log(max(looked_into, _TINY) / counts.total)
-    rows[10] = (seen.scores[0] - scores[0]) / step_of(inside.spreads)
+    rows[10] = (seen.scores[0] - scores[0]) / _step(inside.spreads)
     rows[11] = math.log(counts.total / k)
     nearest = float(inside.spreads[0])
     return Ends(work.near[order], after, rows.T, float(scores[0]), nearest)
 
 
-def step_of(spreads: Floats) -> float:
+def _step(spreads: Floats) -> float:
     """By which scores differ near a query, from the spreads of buckets, nearest first."""
     own = spreads[:_OWN]
     return float(np.add.reduce(own)) / len(own)
