@@ -64,7 +64,9 @@ class Work:
 
     def reaching(self, scores: Floats, tail: Tail) -> Floats:
         """Documents that are expected to reach each of (s,) scores: (s,)."""
-        reaching: Floats = tail.at(self.steps(scores[:, None])) @ self.counts
+        # Not `@`: of five buckets OpenBLAS, in some processes, says an invalid value that there is
+        # not, which NumPy passes on as a warning.
+        reaching: Floats = np.einsum("sm,m->s", tail.at(self.steps(scores[:, None])), self.counts)
         return reaching
 
     def kth_score(self, k: int, tail: Tail) -> np.float32:
