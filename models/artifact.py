@@ -40,6 +40,9 @@ class Manifest(BaseModel):
     buckets_per_document: int = Field(ge=1)
     #: In which arithmetic the hash is defined; see `meta4.models.graphs.grid` and `network_graph`.
     arithmetic: Literal["float64", "float32"] = "float64"
+    #: Pairs of directions that a sketch has and the window that holds the nearest, measured among
+    #: the training data; see `meta4.models.sketch`. None of models from before there were sketches.
+    sketch_windows: tuple[tuple[int, int], ...] = ()
     training: TrainingData
     #: SHA-256 of `model.onnx`.
     sha256: str

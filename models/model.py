@@ -22,6 +22,7 @@ from .kinds.itq import fit_itq
 from .kinds.lsh import fit_lsh
 from .probing.directory import bucket_terms
 from .probing.ranking import Plan, class_costs, flip_costs
+from .sketch import SketchWeights, fit_sketch, windows_of
 from .specs import (
     AnySpec,
     AnyTrainedSpec,
@@ -72,6 +73,7 @@ class HashModel:
     def __init__(self, manifest: Manifest, onnx_bytes: bytes) -> None:
         self.manifest = manifest
         self.onnx_bytes = onnx_bytes
+        self._sketches: dict[int, SketchWeights] = {}
 
     @classmethod
     def fit(
@@ -99,6 +101,7 @@ class HashModel:
         """
         # onnx takes 0.3 s to import; only fitting needs it
         from .graphs.linear_graph import linear_hash_to_onnx
+        from .graphs.onnx_graph import with_constants
 
         data = as_training_embeddings(embeddings)
         if labels is not None and not isinstance(spec, DtshSpec | DashSpec):
@@ -108,6 +111,9 @@ class HashModel:
             fitted = _Fitted(weights.n_buckets, _per_document(spec), linear_hash_to_onnx(weights))
         else:
             fitted = _train(data, spec, labels, options, progress)
+        sketch = fit_sketch(data)
+        constants = {"sketch_rows": sketch.rows, "sketch_factor": np.float64(sketch.factor)}
+        onnx_bytes = with_constants(fitted.onnx_bytes, constants)
         manifest = Manifest(
             spec=spec,
             dims=data.shape[1],
@@ -115,9 +121,10 @@ class HashModel:
             buckets_per_document=fitted.per_document,
             arithmetic="float64" if spec.is_linear else "float32",
             training=TrainingData(n=len(data), fingerprint=fingerprint(data)),
-            sha256=checksum(fitted.onnx_bytes),
+            sketch_windows=windows_of(sketch, data),
+            sha256=checksum(onnx_bytes),
         )
-        model = cls(manifest, fitted.onnx_bytes)
+        model = cls(manifest, onnx_bytes)
         counts = model.first_bucket_counts(data[:: -(-len(data) // _SAMPLE)])
         training = manifest.training.model_copy(update={"bucket_counts": tuple(counts.tolist())})
         model.manifest = manifest.model_copy(update={"training": training})
@@ -194,6 +201,20 @@ class HashModel:
             return self.hash(embeddings).buckets
         self._check_dims(embeddings)
         return self._linear.buckets(embeddings)
+
+    def sketch(self, n_directions: int) -> SketchWeights:
+        """What makes sketches of so many directions.
+
+        Raises:
+            ArtifactError: the model is from before there were sketches; its manifest has no
+                `sketch_windows`.
+        """
+        made = self._sketches.get(n_directions)
+        if made is None:
+            rows, factor = self._constants(["sketch_rows", "sketch_factor"]).values()
+            made = SketchWeights(rows[:n_directions], float(factor))
+            self._sketches[n_directions] = made
+        return made
 
     @cached_property
     def terms(self) -> list[str]:

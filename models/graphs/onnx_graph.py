@@ -1,5 +1,6 @@
 """Writing ONNX graphs: nodes and constants get their names here."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -65,3 +66,17 @@ class OnnxGraph:
         onnx.checker.check_model(model)
         serialised: bytes = model.SerializeToString()
         return serialised
+
+
+def with_constants(onnx_bytes: bytes, constants: Mapping[str, Any]) -> bytes:
+    """A model's file with further outputs, each a constant of its value's own type."""
+    model = onnx.load_from_string(onnx_bytes)
+    for name, value in constants.items():
+        array = np.asarray(value)
+        model.graph.initializer.append(numpy_helper.from_array(array, f"{name}_value"))
+        model.graph.node.append(helper.make_node("Identity", [f"{name}_value"], [name]))
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, array.shape))
+    onnx.checker.check_model(model)
+    serialised: bytes = model.SerializeToString()
+    return serialised
