@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..mappings.fields import sketch_name
 from ..mappings.spec import IndexSpec
 from ..models.embeddings import (
     UNIT_TOLERANCE,
@@ -63,6 +64,16 @@ class HasherChain:
 def norms_of(embeddings: NDArray[np.float32]) -> list[float]:
     """Lengths of rows, (n, dims), each in the shortest digits that give its float32 back."""
     return [float(str(length)) for length in lengths_of(embeddings).astype(np.float32)]
+
+
+def sketches_of(
+    model: HashModel, spec: IndexSpec, embeddings: NDArray[np.float32]
+) -> list[dict[str, list[int]]]:
+    """What each document keeps as its sketch; nothing where the index has none."""
+    if not spec.sketch:
+        return [{} for _ in embeddings]
+    rows = model.sketch(spec.sketch).sketches(embeddings).tolist()
+    return [{sketch_name(spec.sketch): row} for row in rows]
 
 
 class DocumentHasher:
@@ -125,11 +136,12 @@ class DocumentHasher:
         codes, buckets = self._model.hash(embeddings)
         parts = self._spec.code_storage.parts(codes, self._spec.n_bits)
         model, terms = str(self._spec.model), self._model.terms
-        rows = zip(documents, buckets.tolist(), parts, norms, strict=True)
-        for document, ids, code, norm in rows:
+        sketches = sketches_of(self._model, self._spec, embeddings)
+        rows = zip(documents, buckets.tolist(), parts, norms, sketches, strict=True)
+        for document, ids, code, norm, sketch in rows:
             own = [terms[i] for i in ids]
             hashes = {"bucket": own, "model": model, "norm": norm, **code}
-            hashes |= self._spec.home_of(own)
+            hashes |= self._spec.home_of(own) | sketch
             if abs(norm - 1.0) <= UNIT_TOLERANCE:
                 hashes["norm"] = self._norm_before(document, model, code) or norm
             put_anew(document.source, self._root, hashes)

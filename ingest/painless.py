@@ -79,6 +79,15 @@ double dot(String w, int o, double[] x) {
   }
   return t;
 }
+List sketch(double[] x, double len, Map p) {
+  List out = new ArrayList();
+  double factor = (double) p.sketch_factor / len;
+  for (int r = 0; r < (int) p.n_directions; ++r) {
+    double m = Math.rint(dot((String) p.sketch_rows, r * x.length, x) * factor);
+    out.add((int) Math.max(-127.0, Math.min(127.0, m)));
+  }
+  return out;
+}
 String term(int bucket, int width) {
   String t = Integer.toHexString(bucket);
   while (t.length() < width) { t = '0' + t; }
@@ -231,6 +240,7 @@ stored = stored && same(hashes, (Map) old) && old.get('norm') instanceof Number;
 List buckets = params.cells ? cellBuckets(x, len, params) : bitBuckets(x, len, params);
 hashes.put('bucket', buckets);
 if ((boolean) params.has_home) { hashes.put('home', buckets.get(0)); }
+if ((int) params.n_directions > 0) { hashes.put((String) params.sketch, sketch(x, len, params)); }
 hashes.put('norm', stored ? old.get('norm') : (def) ((float) norm));
 putAnew(ctx, root, hashes);
 """

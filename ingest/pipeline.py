@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..mappings.fields import sketch_name
 from ..mappings.spec import IndexSpec
 from ..models.embeddings import UNIT_ROUNDING, UNIT_TOLERANCE
 from ..models.graphs.grid import UNROLLED
@@ -92,10 +93,23 @@ def pipeline_body(spec: IndexSpec, model: HashModel) -> dict[str, Any]:
             "bits_per_table": weights.bits_per_table,
             "bucket_offsets": weights.bucket_offsets.tolist(),
         }
+    params |= _sketch(spec, model, padded)
     source = FUNCTIONS + spec.code_storage.put + MAIN
     return {
         "description": f"meta4: hashes {spec.field} with {spec.model}",
         "processors": [{"script": {"lang": "painless", "source": source, "params": params}}],
+    }
+
+
+def _sketch(spec: IndexSpec, model: HashModel, padded: int) -> dict[str, Any]:
+    if not spec.sketch:
+        return {"n_directions": 0}
+    weights = model.sketch(spec.sketch)
+    return {
+        "n_directions": spec.sketch,
+        "sketch": sketch_name(spec.sketch),
+        "sketch_rows": _as_text(weights.rows, padded),
+        "sketch_factor": weights.factor,
     }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..models.embeddings import unit
 from .code_storage import CodeKind
+from .fields import sketch_name
 from .spec import IndexSpec
 
 Body = dict[str, Any]
@@ -87,6 +88,23 @@ class Dialect(ABC):
             within: a filter; None for all documents.
         """
 
+    @abstractmethod
+    def sketch(self, n_directions: int) -> Body:
+        """The mapping of sketches: bytes that are compared by their products, without a graph."""
+
+    @abstractmethod
+    def best_sketches(
+        self, spec: IndexSpec, sketch: NDArray[np.int8], n: int, within: Body
+    ) -> Body:
+        """The documents of each segment, or of each shard, with the n best sketches.
+
+        Args:
+            spec: of the field.
+            sketch: (n_directions,) int8 of the query.
+            n: how many.
+            within: a filter that keeps documents with a sketch alone.
+        """
+
     def knn_of_any(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """The same where documents may be in `within` that the model did not hash.
 
@@ -145,6 +163,7 @@ class Dialect(ABC):
                 "model": {"type": "keyword"},
                 "norm": {"type": "float", "index": False},
                 **spec.code_storage.mapping(spec.n_bits),
+                **({sketch_name(spec.sketch): self.sketch(spec.sketch)} if spec.sketch else {}),
             },
         }
         properties = merged(nested(spec.field, self.vector(spec)), nested(fields.root, hashes))

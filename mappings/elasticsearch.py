@@ -1,5 +1,8 @@
 """Elasticsearch 8.15 and later."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .dialect import Body, Dialect, GraphSearch, Vector, direction
 from .spec import IndexSpec
 
@@ -41,6 +44,25 @@ class ElasticsearchDialect(Dialect):
             "similarity": "cosine",
             "index_options": {"type": "flat"},
         }
+
+    def sketch(self, n_directions: int) -> Body:
+        """See `Dialect`."""
+        return {
+            "type": "dense_vector",
+            "element_type": "byte",
+            "dims": n_directions,
+            "index": True,
+            "similarity": "max_inner_product",
+            "index_options": {"type": "flat"},
+        }
+
+    def best_sketches(
+        self, spec: IndexSpec, sketch: NDArray[np.int8], n: int, within: Body
+    ) -> Body:
+        """See `Dialect`. Each shard answers with n."""
+        field = spec.fields.sketch(spec.sketch)
+        inner = {"field": field, "query_vector": sketch.tolist(), "k": n, "num_candidates": n}
+        return {"knn": {**inner, "filter": within}}
 
     def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """`knn`; flat vectors are all scored, so that k candidates a shard are enough."""

@@ -13,6 +13,11 @@ Keyword = Literal["bucket", "home"]
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}(\.[A-Za-z_][A-Za-z0-9_-]{0,127}){0,7}")
 
 
+def sketch_name(n_directions: int) -> str:
+    """What a sketch is called within a field's object."""
+    return f"sketch_{n_directions}"
+
+
 @dataclass(frozen=True)
 class HashedField:
     """Names that belong to one vector field.
@@ -48,6 +53,10 @@ class HashedField:
     def keyword(self, keyword: Keyword) -> str:
         """The field of a keyword."""
         return self.home if keyword == "home" else self.bucket
+
+    def sketch(self, n_directions: int) -> str:
+        """Bytes with the vector's sketch. A sketch of other directions goes by another name."""
+        return f"{self.root}.{sketch_name(n_directions)}"
 
     @property
     def shingle(self) -> str:

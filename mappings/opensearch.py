@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .dialect import Body, Dialect, GraphSearch, Vector, direction
 from .spec import IndexSpec
 
@@ -83,6 +86,22 @@ double length = Math.sqrt(square);"""
             "dimension": spec.dims,
             "method": {"name": "hnsw", "engine": "faiss", "space_type": space},
         }
+
+    def sketch(self, n_directions: int) -> Body:
+        """See `Dialect`."""
+        return {
+            "type": "knn_vector",
+            "dimension": n_directions,
+            "data_type": "byte",
+            "method": {"name": "hnsw", "engine": "faiss", "space_type": "innerproduct"},
+        }
+
+    def best_sketches(
+        self, spec: IndexSpec, sketch: NDArray[np.int8], n: int, within: Body
+    ) -> Body:
+        """See `Dialect`. Each segment answers with n."""
+        inner = {"vector": sketch.tolist(), "k": n, "filter": within}
+        return {"knn": {spec.fields.sketch(spec.sketch): inner}}
 
     def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:
         """`knn`; with no graph it scores every document of the filter.

@@ -10,6 +10,7 @@ from ..errors import ConflictError, InputError, NotFoundError
 from ..models.faults import first_fault
 from ..models.probing.calibration import Calibration
 from ..models.probing.ranking import Plan
+from ..models.sketch import SketchWindows
 from ..models.stopping.record import OutlookRecord
 from .code_storage import STORAGES, CodeKind, CodeStorage
 from .fields import ROOT, HashedField, Keyword
@@ -17,6 +18,8 @@ from .fields import ROOT, HashedField, Keyword
 Strategy = Literal["native", "script", "hamming"]
 STRATEGIES: tuple[Strategy, ...] = ("native", "script", "hamming")
 Hashing = Literal["server", "client"]
+#: By what documents are scored before the best are scored by their vectors.
+FirstPhase = Literal["auto", "none", "projection"]
 #: Parts of a spec that nobody asks for, as `Dialect.parts_now` gives them: they are of the version
 #: that made an index, and one that has others is no other index for that.
 OF_ITS_TIME = frozenset({"codes", "has_home", "is_unit"})
@@ -109,6 +112,10 @@ class IndexSpec(FieldSpec):
     #: Whether documents' vectors are scaled to length 1 as they are written, so that a product of
     #: two is their cosine. Indexes from before this was kept have them as they came.
     is_unit: bool = False
+    #: Directions of the sketches that documents keep, which a first phase is scored by; 0 for none.
+    sketch: int = Field(default=0, ge=0)
+    #: How many of the best by sketches are scored by their vectors; measured by `index tune`.
+    windows: SketchWindows | None = None
     #: First-phase window of strategy `hamming`, as a multiple of k; measured by `index tune`.
     window: int = Field(default=20, ge=1)
     #: How far to look, where one share serves all queries; where `outlook` is None.
@@ -136,9 +143,11 @@ class IndexSpec(FieldSpec):
     def hashed(self) -> dict[str, Any]:
         """The query for documents that have all that the index's model writes."""
         mark = {"term": {self.fields.model: str(self.model)}}
-        if not self.has_home:
+        parts = [self.fields.home] if self.has_home else []
+        parts += [self.fields.sketch(self.sketch)] if self.sketch else []
+        if not parts:
             return mark
-        return {"bool": {"filter": [mark, {"exists": {"field": self.fields.home}}]}}
+        return {"bool": {"filter": [mark, *({"exists": {"field": part}} for part in parts)]}}
 
     def home_of(self, terms: Sequence[str]) -> dict[str, str]:
         """What a document in these buckets, the nearest first, keeps of its home."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from ...errors import InputError
 from ...ingest.hashers import Hasher
-from ...mappings.spec import FieldSpec, Hashing, Strategy
+from ...mappings.spec import FieldSpec, FirstPhase, Hashing, Strategy
 from ...models.probing.ranking import Plan
 from ..engines.calls import Calls, Json, Steps
 from ..engines.engine import Engine
@@ -35,11 +35,13 @@ class Options:
         plan: order of the buckets; None is the best that the model has.
         hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes; None
             is the server where it can.
+        first_phase: by what documents are scored before the best are scored by their vectors.
     """
 
     strategy: Strategy = "native"
     plan: Plan | None = None
     hashing: Hashing | None = None
+    first_phase: FirstPhase = "auto"
 
 
 @dataclass(frozen=True)

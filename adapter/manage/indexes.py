@@ -12,7 +12,7 @@ from ...errors import (
     UnreachableError,
 )
 from ...mappings.fields import ROOT
-from ...mappings.spec import FieldSpec, Hashing, Strategy
+from ...mappings.spec import FieldSpec, FirstPhase, Hashing, Strategy
 from ...models.probing.ranking import Plan
 from ..catalog import read_field, read_index
 from ..engines.engine import Engine
@@ -51,6 +51,7 @@ def create_index(
     strategy: Strategy = "native",
     plan: Plan | None = None,
     hashing: Hashing | None = None,
+    first_phase: FirstPhase = "auto",
     shards: int = 1,
     replicas: int = 0,
 ) -> FieldSpec:
@@ -68,6 +69,7 @@ def create_index(
         plan: order of the buckets; None is the best that the model has.
         hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes; None
             is the server where it can.
+        first_phase: by what documents are scored before the best are scored by their vectors.
         shards: primary shards.
         replicas: copies of each.
 
@@ -76,7 +78,8 @@ def create_index(
         InputError: a field name, plan or model size that cannot be.
         RefusedError: the server cannot hold such an index, or said no.
     """
-    made = new_field(engine, field, ref, model, Options(strategy, plan, hashing))
+    options = Options(strategy, plan, hashing, first_phase)
+    made = new_field(engine, field, ref, model, options)
     return make_index(engine, index, made, shards=shards, replicas=replicas)
 
 

@@ -53,7 +53,7 @@ def copy_index(
     Args:
         source: from where; it is only read.
         target: where to; what a copy of the same source left there is taken up.
-        changes: to the index's spec: `strategy`, `plan` or `hashing`.
+        changes: to the index's spec: `strategy`, `plan`, `hashing` or `first_phase`.
         shards: of the target; the source's number by default.
         replicas: of the target.
         advance: called with the number of documents finished since the last call.

@@ -46,6 +46,7 @@ class Looking:
         prospect: what is looked into now.
         is_even: whether it is known that the filter keeps the same share everywhere, so that what
             is told without one holds.
+        part: of what may be missing, what buckets may; a first phase may leave out the rest.
     """
 
     tuned: Sequence[Tuned]
@@ -57,6 +58,7 @@ class Looking:
     is_filtered: bool
     prospect: Prospect
     is_even: bool
+    part: float = 1.0
 
     @classmethod
     def begun(
@@ -69,6 +71,7 @@ class Looking:
         recall: float | AtLeast,
         *,
         is_filtered: bool,
+        part: float = 1.0,
     ) -> "Looking":
         """A first round.
 
@@ -80,13 +83,14 @@ class Looking:
             n_left_out: see `Looking`.
             recall: below 1.
             is_filtered: whether there is a filter.
+            part: see `Looking`.
         """
         direction = unit(query).astype(np.float32)
         facts = [one.outlook.shapes.facts(direction) for one in tuned]
         none = np.zeros(0, dtype=np.int64)
         nowhere = Prospect(none, none, 1.0)
         return cls(
-            tuned, facts, counts, k, n_left_out, recall, is_filtered, nowhere, not is_filtered
+            tuned, facts, counts, k, n_left_out, recall, is_filtered, nowhere, not is_filtered, part
         )._to(k)
 
     def _to(self, k: int) -> "Looking":
@@ -128,7 +132,7 @@ class Looking:
         return self._with(prospects) if prospects else None
 
     def _goal(self, one: Tuned) -> float:
-        return one.record.goal(self.recall, self.k, self.counts.total)
+        return one.record.goal(self.recall, self.k, self.counts.total) * self.part
 
     def _with(self, prospects: Sequence[Prospect]) -> "Looking":
         """Looking into what any of them does, and what it does already."""

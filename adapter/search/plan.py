@@ -203,6 +203,7 @@ def plan_by_outlook(
     tuned: Sequence[Tuned],
     of_all: Directory,
     kept: Kept | None = None,
+    part: float = 1.0,
 ) -> RequestPlan:
     """Choose the first round's buckets for one query vector.
 
@@ -215,6 +216,7 @@ def plan_by_outlook(
         tuned: outlooks of the index, or of those that are asked together.
         of_all: all documents.
         kept: what is known of the filter; None without one.
+        part: see `Looking`.
     """
     counts = of_all.as_counts if kept is None else kept.at_first(of_all.as_counts)
     n_documents = of_all.n_documents if kept is None else int(kept.total)
@@ -229,7 +231,7 @@ def plan_by_outlook(
     if n_documents - k < CHOICE_WORTH + FILTER_WORTH:
         return whole.exactly(_NARROW.format(n_documents))
     looking = Looking.begun(
-        query, tuned, counts, k, n_left_out, recall, is_filtered=kept is not None
+        query, tuned, counts, k, n_left_out, recall, is_filtered=kept is not None, part=part
     )
     return _looking_plan(whole, looking)
 

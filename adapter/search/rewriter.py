@@ -117,6 +117,14 @@ class PlannedClause(ABC):
             n: how many are to be found.
         """
 
+    def nearest(self, n: int) -> Body:
+        """What is looked into, scored exactly as far as it can be among the nearest.
+
+        Args:
+            n: how many are to be found.
+        """
+        return self.query(self.within(), n)
+
     def phases(self) -> Body | None:
         """A query with a second phase, where that is how a clause by itself is answered."""
         return None
@@ -225,7 +233,7 @@ def _scored(one: PlannedClause, margin: int) -> Body:
     if phases is not None:
         return phases
     n = min(one.site.clause.k + margin, MAX_K)
-    query = one.query(one.within(), n)
+    query = one.nearest(n)
     if one.hides:
         query = {"bool": {"must": [query], "boost": WEIGHT}}
     return {"query": query, "sort": SORT}

@@ -5,7 +5,7 @@ from typing import get_args
 import click
 
 from ....errors import InputError
-from ....mappings.spec import STRATEGIES, Hashing, Strategy
+from ....mappings.spec import STRATEGIES, FirstPhase, Hashing, Strategy
 from ....models.probing.ranking import PLANS, Plan
 from ...engines.place import Place
 from ...fields.field import Options
@@ -35,6 +35,12 @@ _SHOWN = 20
     type=click.Choice(get_args(Hashing)),
     help="Who hashes what is written later. Default: as in SOURCE, with --model client.",
 )
+@click.option(
+    "--first-phase",
+    type=click.Choice(get_args(FirstPhase)),
+    help="What documents are scored by at first; see 'meta4 index create'. Default: as in SOURCE, "
+    "with --model auto.",
+)
 @click.option("--shards", type=click.IntRange(1), help="Default: as many as SOURCE has.")
 @click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
 @json_option
@@ -46,6 +52,7 @@ def copy_command(
     strategy: Strategy | None,
     plan: Plan | None,
     hashing: Hashing | None,
+    first_phase: FirstPhase | None,
     shards: int | None,
     replicas: int,
     as_json: bool,
@@ -66,7 +73,12 @@ def copy_command(
     here, there = _place(source), _place(target)
     with counting(f"copying to {there}", count_left(here, there), "documents") as advance:
         if reference is None or field is None:
-            given = {"strategy": strategy, "plan": plan, "hashing": hashing}
+            given = {
+                "strategy": strategy,
+                "plan": plan,
+                "hashing": hashing,
+                "first_phase": first_phase,
+            }
             report = copy_index(
                 here,
                 there,
@@ -76,7 +88,9 @@ def copy_command(
                 advance=advance,
             )
         else:
-            options = Options(strategy or "native", plan, hashing or "client")
+            options = Options(
+                strategy or "native", plan, hashing or "client", first_phase or "auto"
+            )
             # Before a model is stored.
             check_copy(here, there, field, options.hashing or "client", shards)
             ref, model = kind_taking(reference).resolve(there.engine, reference)

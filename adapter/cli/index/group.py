@@ -5,7 +5,7 @@ from typing import get_args
 
 import click
 
-from ....mappings.spec import STRATEGIES, Hashing, Strategy
+from ....mappings.spec import STRATEGIES, FirstPhase, Hashing, Strategy
 from ....models.probing.ranking import PLANS, Plan
 from ...catalog import read_field
 from ...fields.field import Options
@@ -57,6 +57,15 @@ def index_group() -> None:
     type=click.Choice(get_args(Hashing)),
     help="Who hashes documents. Default: server, of vectors.",
 )
+@click.option(
+    "--first-phase",
+    type=click.Choice(get_args(FirstPhase)),
+    default="auto",
+    show_default=True,
+    help="Score documents by a projection of their vectors, a byte for each of its directions, and "
+    "the best of them by their vectors. auto: where the model's training data says that few "
+    "directions will do.",
+)
 @click.option("--shards", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
 @url_option
@@ -68,6 +77,7 @@ def create_command(
     strategy: Strategy,
     plan: Plan | None,
     hashing: Hashing | None,
+    first_phase: FirstPhase,
     shards: int,
     replicas: int,
     url: str | None,
@@ -82,7 +92,7 @@ def create_command(
     """
     engine = engine_at(url)
     kind = kind_taking(reference)
-    options = Options(strategy, plan, hashing)
+    options = Options(strategy, plan, hashing, first_phase)
     engine.check_usable(scripts=kind.needs_scripts(options))  # before a model is stored
     ref, model = kind.resolve(engine, reference)
     made = new_field(engine, field, ref, model, options)

@@ -1,19 +1,20 @@
 """Fields of vectors. What each method is for stands in `meta4.adapter.fields.field`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Self
 
 from ....errors import ConflictError
 from ....ingest.hashers import DocumentHasher
 from ....ingest.pipeline import check_pipeline_fits, pipeline_body
 from ....mappings.fields import HashedField
-from ....mappings.spec import OF_ITS_TIME, FieldSpec, Hashing, IndexSpec, ModelRef
+from ....mappings.spec import OF_ITS_TIME, FieldSpec, FirstPhase, Hashing, IndexSpec, ModelRef
 from ....models.embeddings import embedding_fault
 from ....models.model import HashModel
 from ....models.probing.calibration import more_careful
 from ....models.probing.directory import Directory
 from ....models.probing.ranking import check_plan, default_plan
+from ....models.sketch import SketchWindows
 from ....models.stopping.record import OutlookRecord
 from ...engines.calls import Calls, Json, Steps, Work, to_json
 from ...engines.engine import Engine
@@ -25,6 +26,7 @@ from ..scope import Scope
 from ..shelf import Key, Shelf
 from .directory import Directories, read_directories
 from .findings import bucket_finding, drift_finding
+from .first_phase import directions_for
 from .planning import plan_sites
 from .promise import VectorPromise
 from .request import PlannedVectors
@@ -33,7 +35,7 @@ from .stale import count_stale, stale_hits
 from .succession import VectorSuccession
 
 #: What a spec has from measuring, and not from whoever made the index.
-_MEASURED = frozenset({"calibration", "outlook", "window"})
+_MEASURED = frozenset({"calibration", "outlook", "window", "windows"})
 #: What a spec has from how documents are written: indexes that differ are searched together.
 _NOT_SEARCHED = frozenset({"former_models", "hashing"})
 
@@ -196,6 +198,7 @@ class VectorField(Field):
             strategy=options.strategy,
             plan=options.plan or default_plan(model.bucket_kind),
             hashing=options.hashing or "server",
+            sketch=directions_for(model, options.strategy, options.first_phase),
             **engine.dialect.parts_now(has_home=model.has_home),
         )
         return cls.of(engine, spec, model)
@@ -216,7 +219,9 @@ class VectorField(Field):
 
     def options(self) -> Options:
         """See `Field`."""
-        return Options(self.spec.strategy, self.spec.plan, self.spec.hashing)
+        spec = self.spec
+        first_phase: FirstPhase = "projection" if spec.sketch else "none"
+        return Options(spec.strategy, spec.plan, spec.hashing, first_phase)
 
     def index_body(self, *, shards: int, replicas: int, pipeline: str | None) -> Body:
         """See `Field`."""
@@ -251,6 +256,7 @@ class VectorField(Field):
             "calibration": more_careful([spec.calibration for spec in specs]),
             "outlook": distinct[0] if distinct else None,
             "window": max(spec.window for spec in specs),
+            "windows": _widest([spec.windows for spec in specs]),
             "former_models": tuple(former),
         }
         spec = self.spec.model_copy(update=measured)
@@ -261,7 +267,8 @@ class VectorField(Field):
         spec = self.spec
         return (
             f"field {spec.field}, model {spec.model}, strategy {spec.strategy}, plan {spec.plan}, "
-            f"hashing by {spec.hashing}"
+            f"hashing by {spec.hashing}, "
+            + (f"first phase by {spec.sketch} directions" if spec.sketch else "no first phase")
         )
 
     def summary(self) -> Json:
@@ -299,6 +306,12 @@ class VectorField(Field):
     def succession(self) -> VectorSuccession:
         """See `Field`."""
         return VectorSuccession(self)
+
+
+def _widest(windows: Sequence[SketchWindows | None]) -> SketchWindows | None:
+    """None where one was not measured."""
+    known = [one for one in windows if one is not None]
+    return reduce(SketchWindows.wider, known) if len(known) == len(windows) else None
 
 
 def _key(ref: ModelRef) -> Key:

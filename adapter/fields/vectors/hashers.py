@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ....errors import ConflictError
 from ....ingest.documents import Document, put_anew, put_at, remove_at, value_at
 from ....ingest.files.new_embeddings import NewEmbeddings
-from ....ingest.hashers import DocumentHasher, HashedBatch, norms_of
+from ....ingest.hashers import DocumentHasher, HashedBatch, norms_of, sketches_of
 from ....ingest.json_values import shortest
+from ....mappings.fields import sketch_name
 from ....mappings.spec import IndexSpec
 from ....models.embeddings import UNIT_TOLERANCE, are_unit, embedding_fault, unit_float32
 from ....models.model import HashModel
@@ -120,16 +121,16 @@ class KeptHashes(DocumentHasher):
         if before.is_unit:  # one that is not was put there past us
             fit &= are_unit(vectors)
         _, buckets = self._model.hash(scaled)
-        parts = before.code_storage.mapping(before.n_bits)
-        rows = zip(found, fit, buckets.tolist(), scaled, norms_of(vectors), strict=True)
-        for (i, hashes, code, _), fits, ids, vector, norm in rows:
+        sketches = sketches_of(self._model, now, scaled)
+        others = {*before.code_storage.mapping(before.n_bits), sketch_name(before.sketch), "home"}
+        rows = zip(found, fit, buckets.tolist(), scaled, norms_of(vectors), sketches, strict=True)
+        for (i, hashes, code, _), fits, ids, vector, norm, sketch in rows:
             if not fits or hashes.get("bucket") != [self._model.terms[j] for j in ids]:
                 continue
-            own = {name: value for name, value in hashes.items() if name not in parts}
+            own = {name: value for name, value in hashes.items() if name not in others}
             own["model"] = str(now.model)  # the same model under the target store's version
             own |= now.code_storage.parts(code[None], now.n_bits)[0]
-            own.pop("home", None)
-            own |= now.home_of(own["bucket"])
+            own |= now.home_of(own["bucket"]) | sketch
             kept[i] = documents[i].copied(now.field, now.fields.root)
             if now.is_unit:
                 put_at(kept[i].source, now.field, shortest(vector))

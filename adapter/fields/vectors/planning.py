@@ -17,6 +17,7 @@ from ...search.rewriter import Body, ids_in, n_left_out
 from ..scope import Scope, named_values
 from .counting import Counting, total_body
 from .directory import Directories
+from .first_phase import LEFT_OUT
 from .operands import vectors_of
 from .request import PlannedVectors, query_vector
 
@@ -33,6 +34,7 @@ def plan_sites(
     of_all = yield from field.directories(index)
     tuned = yield from _tuned(field, model)
     named = yield from named_values(field.calls, scope, spec.field, sites)
+    part = 1.0 if spec.windows is None else 1.0 - LEFT_OUT
     planned = []
     for site in sites:
         rows = vectors_of(site, named, spec, index)
@@ -46,7 +48,7 @@ def plan_sites(
             counting = yield from _counting(field, index, site, by_home, model)
             kept = None if counting is None else counting.kept
             plan = plan_by_outlook(
-                query, k, left_out, recall, spec.home_keyword, tuned, by_home, kept
+                query, k, left_out, recall, spec.home_keyword, tuned, by_home, kept, part
             )
         else:
             ways = yield from _ways(field, index, site, of_all)

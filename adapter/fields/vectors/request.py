@@ -12,9 +12,10 @@ from ....mappings.dialect import Dialect
 from ....mappings.spec import IndexSpec
 from ....models.embeddings import unit
 from ....models.model import HashModel
+from ....models.stopping.record import AtLeast
 from ...search.clauses import AnalogyClause, Site
 from ...search.plan import RequestPlan
-from ...search.rewriter import PlannedClause, conditions, excluded
+from ...search.rewriter import TIE_MARGIN, PlannedClause, conditions, excluded
 from .counting import Counting
 
 Body = dict[str, Any]
@@ -22,6 +23,8 @@ Body = dict[str, Any]
 SMALLEST_K = 25
 #: The engines' `index.max_rescore_window` unless an index has another.
 MOST_RESCORED = 10_000
+#: Documents are scored by their sketches first where these spare reading most vectors.
+_NARROWED = 4
 
 
 @dataclass(frozen=True)
@@ -106,23 +109,61 @@ class PlannedVectors(PlannedClause):
 
         Elasticsearch's `knn` answers with documents without a vector too, if its filter keeps them.
         """
-        spec = self.spec
-        vector: Body = {"exists": {"field": spec.field}}
         filters: list[Body] = []
         if self.plan.probes is not None:
-            terms = [self.model.terms[bucket] for bucket in self.plan.probes.buckets.tolist()]
-            buckets: Body = {"terms": {spec.fields.keyword(self.plan.keyword): terms}}
-            strays: list[Body] = []
-            if self.n_strays:
-                strays = [{"bool": {"filter": [vector], "must_not": [spec.hashed]}}]
-            elif spec.former_models:  # written since they were counted
-                strays = [{"terms": {spec.fields.model: list(spec.former_models)}}]
-            if strays:
-                buckets = {"bool": {"should": [buckets, *strays], "minimum_should_match": 1}}
-            filters.append(buckets)
+            filters = [_any_of([self._buckets, *self._strays])]
         elif self.site.filters or excluded(self.site):
-            filters.append(vector)
+            filters = [{"exists": {"field": self.spec.field}}]
+        return self._beside(filters)
+
+    @property
+    def _buckets(self) -> Body:
+        """What lies in the probed buckets."""
+        assert self.plan.probes is not None
+        terms = [self.model.terms[bucket] for bucket in self.plan.probes.buckets.tolist()]
+        return {"terms": {self.spec.fields.keyword(self.plan.keyword): terms}}
+
+    @property
+    def _strays(self) -> list[Body]:
+        """What no bucket tells anything of; empty where there is nothing."""
+        spec = self.spec
+        if self.n_strays:
+            vector: Body = {"exists": {"field": spec.field}}
+            return [{"bool": {"filter": [vector], "must_not": [spec.hashed]}}]
+        if spec.former_models:  # written since they were counted
+            return [{"terms": {spec.fields.model: list(spec.former_models)}}]
+        return []
+
+    def _beside(self, filters: list[Body]) -> Body | None:
+        """With all that stands beside the clause."""
         return conditions([*filters, *self.site.filters], excluded(self.site))
+
+    @property
+    def window(self) -> int | None:
+        """How many of the best by their sketches are scored by their vectors.
+
+        None where all are that are looked into: few, or all there are.
+        """
+        spec, probes = self.spec, self.plan.probes
+        if not spec.sketch or spec.windows is None or probes is None or not self.is_cut:
+            return None
+        clause = self.site.clause
+        window = spec.windows.window(clause.k, _mean(clause.recall)) + TIE_MARGIN
+        is_worth = window * _NARROWED <= probes.n_postings and window <= MOST_RESCORED
+        return window if is_worth else None
+
+    def nearest(self, n: int) -> Body:
+        """See `PlannedClause`: by their sketches at first, where that spares anything."""
+        window = self.window
+        if window is None:
+            return self.query(self.within(), n)
+        within = self._beside([self._buckets])
+        assert within is not None
+        direction = query_vector(self.site, self.vectors)
+        sketch = self.model.sketch(self.spec.sketch).of_query(direction)
+        best = self.dialect.best_sketches(self.spec, sketch, window, within)
+        strays = [self._beside([one]) for one in self._strays]
+        return self.query(_any_of([best, *(one for one in strays if one is not None)]), n)
 
     @property
     def _may_find_others(self) -> bool:
@@ -169,6 +210,19 @@ class PlannedVectors(PlannedClause):
                 },
             },
         }
+
+
+def _any_of(queries: list[Body]) -> Body:
+    if len(queries) == 1:
+        return queries[0]
+    return {"bool": {"should": queries, "minimum_should_match": 1}}
+
+
+def _mean(recall: float | AtLeast) -> float:
+    """The recall on average that takes as many documents as another promise."""
+    if isinstance(recall, AtLeast):
+        return 1.0 - (1.0 - recall.at_least) * (1.0 - recall.share)
+    return recall
 
 
 def query_vector(site: Site, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ def summarised(spec: IndexSpec) -> Json:
         "strategy": spec.strategy,
         "plan": spec.plan,
         "hashing": spec.hashing,
+        "first_phase": f"{spec.sketch} directions" if spec.sketch else "none",
         "tuned": not (spec.calibration is None and spec.own_reach is None),
     }
 
@@ -62,12 +63,19 @@ def explained(one: PlannedVectors, looked_into: int, n_documents: int) -> Json:
         "rounds": plan.n_rounds,
         "filter_selectivity": plan.selectivity,
         "depth": plan.depth,
+        "first_phase": _first_phase(one),
         "looked_for_by": plan.keyword if probed else None,
         "n_probes": len(probed),
         "buckets": [one.model.terms[bucket] for bucket in probed],
         "docs_looked_into": looked_into,
         "share_looked_into": looked_into / max(1, n_documents),
     }
+
+
+def _first_phase(one: PlannedVectors) -> Json | None:
+    """How many of each segment's best by their sketches are scored by their vectors."""
+    window = one.window
+    return None if window is None else {"directions": one.spec.sketch, "window": window}
 
 
 def _as_asked(recall: float | AtLeast) -> float | Json:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ....ingest.documents import value_at
 from ....mappings.dialect import Dialect
+from ....mappings.fields import sketch_name
 from ....mappings.spec import IndexSpec
 from ....models.codes import unpack_bits
 from ....models.embeddings import UNIT_TOLERANCE, are_unit, embedding_fault, unpacked
@@ -31,7 +32,7 @@ _COMPARED = 1000
 
 _UNHASHED = """
 if (doc[params.model_field].size() == 0 || doc[params.code_field].size() == 0) {{ return 1.0; }}
-for (String keyword : params.keywords) {{ if (doc[keyword].size() == 0) {{ return 1.0; }} }}
+for (String part : params.parts) {{ if (doc[part].size() == 0) {{ return 1.0; }} }}
 if (!doc[params.model_field].value.equals(params.model)) {{ return 1.0; }}
 {first_long}
 double m;
@@ -60,7 +61,7 @@ def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> Json:
         "field": spec.field,
         "model_field": fields.model,
         "model": str(spec.model),
-        "keywords": [fields.keyword(keyword) for keyword in spec.all_keywords],
+        "parts": [f"{fields.root}.{part}" for part in _parts(spec)],
         "code_field": spec.code_storage.first_field(fields.root, spec.n_bits),
         "rows": (rows / lengths[:, None]).tolist(),
         "offsets": (model.weights.code_offsets[:n] / lengths).tolist(),
@@ -80,6 +81,11 @@ def stale_query(spec: IndexSpec, model: HashModel, dialect: Dialect) -> Json:
     }
 
 
+def _parts(spec: IndexSpec) -> list[str]:
+    """What a hashed document has beside its model and code."""
+    return [*spec.all_keywords, *([sketch_name(spec.sketch)] if spec.sketch else [])]
+
+
 def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> Iterator[Json]:
     """The same by comparing here: no script runs a network, and some servers run none at all."""
     body = {"query": {"exists": {"field": spec.field}}, "seq_no_primary_term": True}
@@ -91,7 +97,7 @@ def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -
             code = spec.code_storage.code(stored, spec.n_bits)
             vector = unpacked(value_at(hit["_source"], spec.field))
             is_fault = embedding_fault(vector, spec.dims) is not None
-            lacks = any(stored.get(keyword) is None for keyword in spec.all_keywords)
+            lacks = any(stored.get(part) is None for part in _parts(spec))
             if stored.get("model") != str(spec.model) or code is None or lacks or is_fault:
                 yield hit
                 continue

@@ -1,12 +1,13 @@
 """Vectors in another index: of another model or other embeddings, or in another cluster."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ....errors import InputError
 from ....ingest.files.new_embeddings import NewEmbeddings
-from ....mappings.spec import ModelRef
+from ....mappings.spec import FirstPhase, ModelRef
 from ....models.embeddings import as_embedding, unit
 from ....models.model import HashModel
 from ....models.probing.ranking import default_plan
@@ -15,6 +16,7 @@ from ...engines.engine import Engine
 from ...model_store import ModelStore
 from ..field import Field
 from ..succession import Succession
+from .first_phase import directions_for
 from .hashers import EmbeddingChange, KeptHashes
 
 if TYPE_CHECKING:
@@ -47,9 +49,11 @@ class VectorSuccession(Succession):
             raise InputError(
                 f"model {ref} hashes {model.dims} dimensions, and the vectors have {dims}"
             )
-        plan = before.plan
-        if model.bucket_kind != engine.run(self._field.model()).bucket_kind:
+        plan, former = before.plan, engine.run(self._field.model())
+        if model.bucket_kind != former.bucket_kind:
             plan = default_plan(model.bucket_kind)
+        has_none = not before.sketch and former.manifest.sketch_windows
+        first_phase: FirstPhase = "none" if has_none else "auto"
         changes = {
             "model": ref,
             "dims": model.dims,
@@ -57,6 +61,8 @@ class VectorSuccession(Succession):
             "n_buckets": model.n_buckets,
             "plan": plan,
             **engine.dialect.parts_now(has_home=model.has_home),
+            "sketch": directions_for(model, before.strategy, first_phase),
+            "windows": None,
             "calibration": None,
             "outlook": None,
             "former_models": (str(before.model),),
@@ -77,10 +83,15 @@ class VectorSuccession(Succession):
         return type(self._field)(spec, self._field.calls, self._field.shelf)
 
     def copied_to(self, source: Engine, target: Engine, options: Json) -> "VectorField":
-        """See `Succession`: `strategy`, `plan` and `hashing`."""
+        """See `Succession`: `strategy`, `plan`, `hashing` and `first_phase`."""
         model = source.run(self._field.model())
         written = target.dialect.parts_now(has_home=model.has_home)
-        made = self._spec.model_copy(update={**options, **written})
+        chosen = asdict(self._field.options()) | options
+        first_phase = chosen.pop("first_phase")
+        made = self._spec.model_copy(update={**chosen, **written})
+        if "first_phase" in options or made.strategy != self._spec.strategy:
+            n = directions_for(model, made.strategy, first_phase)
+            made = made.model_copy(update={"sketch": n, "windows": None})
         self._field.of(target, made, model)  # refused before anything is stored
         ref = ModelStore(target).push(self._spec.model.name, model)
         return self._field.of(target, made.model_copy(update={"model": ref}), model)

@@ -20,6 +20,7 @@ from ..meta import write_spec
 from ..recall import recall_by_score
 from .directory import read_directories
 from .exact import Query, draw_queries, exact_neighbours
+from .first_phase import measure_windows
 from .fitting import tune_outlook
 from .request import SMALLEST_K, PlannedVectors
 
@@ -84,12 +85,17 @@ def tune_vectors(
     if farthest < 1 or not directory.n_postings:
         raise _too_few(index, directory, given is None)
     home = directories[spec.home_keyword]
+    windows = {}
+    if spec.sketch:
+        windows["windows"] = measure_windows(
+            engine, index, spec, model, given=given, n_queries=n_queries, seed=seed
+        )
     if spec.plan == "centroid" and home.overlap < _ONE_EACH and farthest >= _CHOSEN_FROM:
         outlook = tune_outlook(
             engine, index, spec, model, home,
             n_queries=n_queries, given=given, seed=seed, progress=progress,
         )  # fmt: skip
-        spec = spec.model_copy(update={"calibration": None, "outlook": outlook})
+        spec = spec.model_copy(update={"calibration": None, "outlook": outlook, **windows})
         write_spec(engine, index, spec)
         _write_window(engine, index, spec, model, n_queries, seed, hashed)
         return outlook
@@ -105,7 +111,7 @@ def tune_vectors(
     source: QuerySource = "documents" if given is None else "given"
     by = {keyword: order.calibration(source) for keyword, order in orders.items()}
     calibration = by["bucket"].model_copy(update={"home": by.get("home")})
-    spec = spec.model_copy(update={"calibration": calibration, "outlook": None})
+    spec = spec.model_copy(update={"calibration": calibration, "outlook": None, **windows})
     write_spec(engine, index, spec)
     _write_window(engine, index, spec, model, n_queries, seed, hashed)
     return calibration
