@@ -29,7 +29,7 @@ LARGEST = 127
 #: Vectors that directions are found by, those that windows are measured among, and queries.
 _FITTED, _AMONG, _QUERIES = 50_000, 20_000, 400
 #: Nearest that a window is to hold, and the share of them.
-_NEAREST, _HELD = 10, 0.995
+NEAREST, HELD = 10, 0.995
 #: Numbers of directions that are tried.
 _STEP = 32
 #: Vectors projected at once.
@@ -165,7 +165,7 @@ def windows_of(weights: SketchWeights, embeddings: Embeddings) -> tuple[tuple[in
     """
     drawn = unit(embeddings[:: -(-len(embeddings) // _AMONG)]).astype(np.float32)
     queries = drawn[:: -(-len(drawn) // _QUERIES)]
-    k = min(_NEAREST, len(drawn) - 1)
+    k = min(NEAREST, len(drawn) - 1)
     if k < 1:
         return ()
     whole = weights.sketches(drawn).astype(np.float32)
@@ -174,7 +174,7 @@ def windows_of(weights: SketchWeights, embeddings: Embeddings) -> tuple[tuple[in
     found = []
     for n in [*range(_STEP, len(weights.rows), _STEP), len(weights.rows)]:
         scores = asked[:, :n] @ whole[:, :n].T
-        found.append((n, window_for(ranks_of(nearest, scores), _HELD)))
+        found.append((n, window_for(ranks_of(nearest, scores), HELD)))
     return tuple(found)
 
 

@@ -245,8 +245,8 @@ class Field(ABC):
         """
 
     @abstractmethod
-    def line(self) -> str:
-        """What was made, in a line."""
+    def line(self, model: Any) -> str:
+        """What was made with a model, in a line."""
 
     @abstractmethod
     def summary(self) -> Json:

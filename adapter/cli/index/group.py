@@ -100,7 +100,7 @@ def create_command(
     if as_json:
         print_json({"index": name, **spec.model_dump(mode="json")})
     else:
-        click.echo(f"{name}: {made.line()}")
+        click.echo(f"{name}: {made.line(model)}")
 
 
 @index_group.command("list")

@@ -98,6 +98,12 @@ def _row(entry: dict[str, Any]) -> list[Any]:
     return [name, spec["kind"], manifest["dims"], spec["n_bits"], manifest["n_buckets"], *end]
 
 
+def _windows(manifest: Manifest) -> str:
+    """By directions, how many of the best hold the nearest."""
+    windows = [f"{n}: {window:,}" for n, window in manifest.sketch_windows]
+    return f"windows by directions: {', '.join(windows)}" if windows else "none"
+
+
 def show_manifest(manifest: Manifest, as_json: bool, **where: str) -> None:
     """What a model is, and where, as a table or as JSON."""
     if as_json:
@@ -110,6 +116,7 @@ def show_manifest(manifest: Manifest, as_json: bool, **where: str) -> None:
         ("bits", str(manifest.n_bits)),
         ("buckets", f"{manifest.n_buckets} ({manifest.buckets_per_document} a document)"),
         ("trained on", f"{manifest.training.n} vectors, {manifest.training.fingerprint[:12]}…"),
+        ("sketches", _windows(manifest)),
         ("seed", str(manifest.spec.seed)),
         ("sha256", manifest.sha256),
     ]

@@ -169,7 +169,7 @@ class TextField(Field):
         """See `Field`: nothing was measured that could differ."""
         return self if all(self.same_but_measured(one.spec) for one in others) else None
 
-    def line(self) -> str:
+    def line(self, _model: Any) -> str:
         """See `Field`."""
         return f"texts of field {self.spec.field}, {self.spec.minhash}, hashing by client"
 

@@ -26,7 +26,7 @@ from ..scope import Scope
 from ..shelf import Key, Shelf
 from .directory import Directories, read_directories
 from .findings import bucket_finding, drift_finding
-from .first_phase import directions_for
+from .first_phase import directions_for, first_phase_in_words
 from .planning import plan_sites
 from .promise import VectorPromise
 from .request import PlannedVectors
@@ -262,13 +262,12 @@ class VectorField(Field):
         spec = self.spec.model_copy(update=measured)
         return type(self)(spec, self.calls, self.shelf, distinct[1:])
 
-    def line(self) -> str:
+    def line(self, model: HashModel) -> str:
         """See `Field`."""
         spec = self.spec
         return (
             f"field {spec.field}, model {spec.model}, strategy {spec.strategy}, plan {spec.plan}, "
-            f"hashing by {spec.hashing}, "
-            + (f"first phase by {spec.sketch} directions" if spec.sketch else "no first phase")
+            f"hashing by {spec.hashing}, {first_phase_in_words(spec, model)}"
         )
 
     def summary(self) -> Json:

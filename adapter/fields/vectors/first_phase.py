@@ -10,7 +10,7 @@ from ....errors import InputError
 from ....mappings.spec import FirstPhase, IndexSpec, Strategy
 from ....models.model import HashModel
 from ....models.probing.calibration import TARGETS
-from ....models.sketch import SketchWindows
+from ....models.sketch import HELD, NEAREST, SketchWindows
 from ...engines.engine import Engine
 from .exact import draw_queries, exact_neighbours
 
@@ -59,6 +59,30 @@ def directions_for(model: HashModel, strategy: Strategy, wanted: FirstPhase) -> 
         return enough[0] if enough else windows[-1][0]
     is_known = model.manifest.training.n >= _FEWEST and model.dims >= _FEWEST_DIMS
     return enough[0] if enough and is_known and strategy == "native" else 0
+
+
+def first_phase_in_words(spec: IndexSpec, model: HashModel) -> str:
+    """Whether there is one, and why."""
+    windows, n = model.manifest.sketch_windows, model.manifest.training.n
+    if spec.sketch:
+        window = next(window for directions, window in windows if directions >= spec.sketch)
+        return (
+            f"first phase by {spec.sketch} directions (of its training data the best {window} by "
+            f"them hold {HELD:.1%} of the {NEAREST} nearest)"
+        )
+    if not windows:
+        why = "its model has no sketches"
+    elif spec.strategy != "native":
+        why = f"strategy {spec.strategy} scores by scripts"
+    elif n < _FEWEST:
+        why = f"the model was trained on {n:,} vectors, which say too little"
+    elif model.dims < _FEWEST_DIMS:
+        why = f"{model.dims} dimensions are few"
+    elif windows[-1][1] > _WIDEST:
+        why = f"of {windows[-1][0]} directions the best {windows[-1][1]:,} hold the nearest"
+    else:
+        why = "none was asked for"
+    return f"no first phase ({why})"
 
 
 def measure_windows(
