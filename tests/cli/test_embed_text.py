@@ -33,7 +33,15 @@ def rows_of(path):
 
 def test_documents_keep_ids_fields_and_order(tmp_path, encoder, monkeypatch):
     monkeypatch.setattr(embed, "_WINDOW", 3)
-    texts = ["berlin", "berlin is in germany", "paris", "in france", "france is france", "germany", "is"]
+    texts = [
+        "berlin",
+        "berlin is in germany",
+        "paris",
+        "in france",
+        "france is france",
+        "germany",
+        "is",
+    ]
     documents = [
         {"_id": str(i), "text": text, "row": i, "deep": {"a": [i, None]}}
         for i, text in enumerate(texts)
@@ -111,7 +119,10 @@ def test_parquet_and_dotted_fields(tmp_path, encoder):
 def test_how_many_were_cut_is_said(tmp_path, encoder):
     (encoder / "sentence_bert_config.json").write_text('{"max_seq_length": 3}')
     source = write(
-        tmp_path / "x.ndjson", {"text": "paris is in france"}, {"text": "paris"}, {"text": "is " * 9}
+        tmp_path / "x.ndjson",
+        {"text": "paris is in france"},
+        {"text": "paris"},
+        {"text": "is " * 9},
     )
     done = embed_text(source, tmp_path / "y.ndjson", encoder)
     assert done.returncode == 0
