@@ -14,12 +14,12 @@ from ...errors import ArtifactError
 from .tokens import Padded, Tokens
 
 PER_TEXT, PER_TOKEN = "sentence_embedding", "last_hidden_state"
-_IDS, _MASK, _SEGMENTS = "input_ids", "attention_mask", "token_type_ids"
+IDS, MASK, SEGMENTS = "input_ids", "attention_mask", "token_type_ids"
 _INTEGER = "tensor(int64)"
 #: Texts run at once: 64 are no quicker, and the scores of 32 at 256 tokens are 100 MB.
 _BATCH = 32
 #: The least that a length is divided by; torch has the same.
-_LEAST_LENGTH = np.float32(1e-12)
+LEAST_LENGTH = np.float32(1e-12)
 
 
 class Encoded(NamedTuple):
@@ -50,9 +50,9 @@ class SentenceEncoder:
     def __init__(self, session: Any, tokens: Tokens) -> None:
         given = {one.name: one.type for one in session.get_inputs()}
         names = given.keys()
-        if not {_IDS, _MASK} <= names <= {_IDS, _MASK, _SEGMENTS}:
+        if not {IDS, MASK} <= names <= {IDS, MASK, SEGMENTS}:
             raise ArtifactError(
-                f"not an encoder: expected the inputs {_IDS}, {_MASK} and perhaps {_SEGMENTS}, "
+                f"not an encoder: expected the inputs {IDS}, {MASK} and perhaps {SEGMENTS}, "
                 f"got {', '.join(given) or 'none'}"
             )
         others = set(given.values()) - {_INTEGER}
@@ -66,7 +66,7 @@ class SentenceEncoder:
             )
         self._session, self._tokens = session, tokens
         self._output = PER_TEXT if PER_TEXT in outputs else PER_TOKEN
-        self._has_segments = _SEGMENTS in given
+        self._has_segments = SEGMENTS in given
 
     @property
     def most_tokens(self) -> int:
@@ -100,9 +100,9 @@ class SentenceEncoder:
         return Encoded(embeddings, n_cut)
 
     def _run(self, batch: Padded) -> NDArray[np.float32]:
-        inputs = {_IDS: batch.ids, _MASK: batch.mask}
+        inputs = {IDS: batch.ids, MASK: batch.mask}
         if self._has_segments:
-            inputs[_SEGMENTS] = np.zeros_like(batch.ids)  # one text has no second segment
+            inputs[SEGMENTS] = np.zeros_like(batch.ids)  # one text has no second segment
         try:
             (found,) = self._session.run([self._output], inputs)
         except Exception as error:  # see `open_session`
@@ -138,5 +138,5 @@ def mean_of_tokens(vectors: NDArray[np.float32], mask: NDArray[np.int64]) -> NDA
     # The sum has the direction of the mean, and the length goes anyway.
     total = np.einsum("nld,nl->nd", vectors, mask.astype(np.float32))
     lengths = np.linalg.norm(total, axis=1, keepdims=True)
-    directions: NDArray[np.float32] = total / np.maximum(lengths, _LEAST_LENGTH)
+    directions: NDArray[np.float32] = total / np.maximum(lengths, LEAST_LENGTH)
     return directions

@@ -21,12 +21,11 @@ from onnx import TensorProto
 
 from ...errors import ArtifactError
 from ..graphs.onnx_graph import OnnxGraph
+from .sentence_encoder import IDS, LEAST_LENGTH, MASK, PER_TEXT
 
 #: Added to the scores of what is behind a text's end: its share of attention is 0 in float32, and
 #: a row of such scores alone, which no text has, would still be no NaN.
 _UNSEEN = -1e9
-#: As torch has it, which trained them: the least that a length is divided by.
-_LEAST_LENGTH = 1e-12
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -59,8 +58,8 @@ class _Builder:
 
     def build(self) -> bytes:
         graph = self._graph
-        ids = graph.input("input_ids", TensorProto.INT64, ("n", "length"))
-        mask = graph.input("attention_mask", TensorProto.INT64, ("n", "length"))
+        ids = graph.input(IDS, TensorProto.INT64, ("n", "length"))
+        mask = graph.input(MASK, TensorProto.INT64, ("n", "length"))
         there = graph.add("Cast", [mask], to=TensorProto.FLOAT)
         unseen = self._unseen(there)
         flow = self._embedded(ids)
@@ -69,7 +68,7 @@ class _Builder:
             flow = self._layer(flow, f"encoder.layer.{layer}", unseen)
             layer += 1
         pooled = self._pooled(flow, there)
-        graph.output("sentence_embedding", pooled, TensorProto.FLOAT, ("n", self._dims))
+        graph.output(PER_TEXT, pooled, TensorProto.FLOAT, ("n", self._dims))
         return graph.serialise()
 
     def _unseen(self, there: str) -> str:
@@ -129,7 +128,7 @@ class _Builder:
         )
         # The direction of the sum is the mean's: it is not divided by the number of pieces.
         length = graph.add("ReduceL2", [total, graph.const([1])], keepdims=1)
-        least = graph.add("Max", [length, graph.const(np.float32(_LEAST_LENGTH))])
+        least = graph.add("Max", [length, graph.const(LEAST_LENGTH)])
         return graph.add("Div", [total, least])
 
     def _dense(self, flow: str, name: str, scale: float = 1.0) -> str:
