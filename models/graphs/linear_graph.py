@@ -29,7 +29,8 @@ def linear_hash_to_onnx(weights: GridWeights) -> bytes:
     """Serialise `weights` as an ONNX model."""
     graph = OnnxGraph()
     add_linear_hash(graph, weights)
-    return graph.serialise((None, weights.bucket_rows.shape[1]))
+    graph.input("embedding", TensorProto.FLOAT, (None, weights.bucket_rows.shape[1]))
+    return graph.serialise()
 
 
 def add_linear_hash(graph: OnnxGraph, weights: GridWeights) -> str:

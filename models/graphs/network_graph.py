@@ -42,7 +42,8 @@ def network_hash_to_onnx(fitted: NetworkHash) -> bytes:
     graph.output("buckets", buckets, TensorProto.INT64, (None, None))
     centroids = graph.const(fitted.centroids)
     graph.output("centroids", centroids, TensorProto.FLOAT, fitted.centroids.shape)
-    return graph.serialise((None, len(fitted.network.mean)))
+    graph.input("embedding", TensorProto.FLOAT, (None, len(fitted.network.mean)))
+    return graph.serialise()
 
 
 def routed_hash_to_onnx(weights: GridWeights, router: Router) -> bytes:
@@ -57,7 +58,8 @@ def routed_hash_to_onnx(weights: GridWeights, router: Router) -> bytes:
         for name, value in (("weight", layer.weight), ("bias", layer.bias)):
             constant = graph.const(value)
             graph.output(f"router_{name}_{i}", constant, TensorProto.FLOAT, value.shape)
-    return graph.serialise((None, weights.bucket_rows.shape[1]))
+    graph.input("embedding", TensorProto.FLOAT, (None, weights.bucket_rows.shape[1]))
+    return graph.serialise()
 
 
 def _margins(graph: OnnxGraph, unit_x: str, network: Network) -> str:

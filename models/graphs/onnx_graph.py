@@ -5,22 +5,31 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 #: What onnxruntime 1.19, the oldest that we allow, reads.
 _OPSET, _IR_VERSION = 18, 9
 
 
 class OnnxGraph:
-    """Collects nodes and constants, naming what flows between them.
-
-    It has one input, `embedding` where nothing else is said.
-    """
+    """Collects inputs, nodes and constants, naming what flows between them."""
 
     def __init__(self) -> None:
+        self._inputs: list[Any] = []
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._outputs: list[Any] = []
+
+    def input(self, name: str, element_type: int, shape: tuple[int | str | None, ...]) -> str:
+        """What is given under a name of its own; gives the name.
+
+        Args:
+            name: of the input.
+            element_type: of its numbers.
+            shape: None where it is free, or a name where it is the same in several inputs.
+        """
+        self._inputs.append(helper.make_tensor_value_info(name, element_type, shape))
+        return name
 
     def add(self, operator: str, inputs: list[str], **attributes: Any) -> str:
         """A node with one output; gives the output's name."""
@@ -38,28 +47,16 @@ class OnnxGraph:
         return name
 
     def output(
-        self, name: str, source: str, element_type: int, shape: tuple[int | None, ...]
+        self, name: str, source: str, element_type: int, shape: tuple[int | str | None, ...]
     ) -> None:
         """Give `source` out under a name of its own."""
         self._nodes.append(helper.make_node("Identity", [source], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, element_type, shape))
 
-    def serialise(
-        self,
-        shape: tuple[int | None, ...],
-        *,
-        name: str = "embedding",
-        element_type: int = TensorProto.FLOAT,
-    ) -> bytes:
-        """The model's file, checked.
-
-        Args:
-            shape: of the input, None where it is free.
-            name: of the input.
-            element_type: of the input.
-        """
-        given = helper.make_tensor_value_info(name, element_type, shape)
-        graph = helper.make_graph(self._nodes, "meta4", [given], self._outputs, self._constants)
+    def serialise(self) -> bytes:
+        """The model's file, checked."""
+        parts = self._inputs, self._outputs, self._constants
+        graph = helper.make_graph(self._nodes, "meta4", *parts)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
         )

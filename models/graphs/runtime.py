@@ -1,6 +1,7 @@
 """onnxruntime, which runs networks and holds all models' weights."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ from ..embeddings import Embeddings
 _BATCH = 64
 
 
-def open_session(onnx_bytes: bytes) -> Any:
+def open_session(model: bytes | Path, way_out: str = "train it again") -> Any:
     """A session on the CPU.
+
+    Args:
+        model: as ONNX, or its file, beside which its weights may lie.
+        way_out: what to do where it is none, for the message.
 
     Raises:
         ArtifactError: no model that onnxruntime can read.
@@ -23,12 +28,10 @@ def open_session(onnx_bytes: bytes) -> Any:
     try:
         # What falls back says so on standard output, which is for results.
         return onnxruntime.InferenceSession(
-            onnx_bytes, providers=["CPUExecutionProvider"], enable_fallback=0
+            model, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # onnxruntime's own classes have no common root but this
-        raise ArtifactError(
-            f"onnxruntime cannot read the model: {error}; train it again"
-        ) from error
+        raise ArtifactError(f"onnxruntime cannot read the model: {error}; {way_out}") from error
 
 
 def run(session: Any, outputs: Sequence[str], batch: NDArray[np.float32]) -> list[NDArray[Any]]:

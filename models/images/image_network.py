@@ -51,7 +51,8 @@ class _Builder:
 
     def build(self) -> bytes:
         graph = self._graph
-        numbers = graph.add("Cast", ["image"], to=TensorProto.FLOAT)
+        image = graph.input("image", TensorProto.UINT8, (None, None, None, 3))
+        numbers = graph.add("Cast", [image], to=TensorProto.FLOAT)
         centred = graph.add("Sub", [numbers, graph.const(np.float32(_MEAN))])
         scaled = graph.add("Div", [centred, graph.const(np.float32(_DEVIATION))])
         flow = graph.add("Transpose", [scaled], perm=[0, 3, 1, 2])
@@ -66,7 +67,7 @@ class _Builder:
         pooled = graph.add("ReduceMean", [flow, graph.const([2, 3])], keepdims=0)
         n_features = len(self._weights["_conv_head.weight"])
         graph.output("features", pooled, TensorProto.FLOAT, (None, n_features))
-        return graph.serialise((None, None, None, 3), name="image", element_type=TensorProto.UINT8)
+        return graph.serialise()
 
     def _blocks(self) -> list[str]:
         """Prefixes of the blocks' weights, in order."""

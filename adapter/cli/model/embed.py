@@ -1,25 +1,37 @@
 """`meta4 embed`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, TypeVar
 
 import click
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from ....errors import ArtifactError, InputError
-from ....ingest.documents import Refusal
+from ....ingest.documents import Document, Refusal
+from ....ingest.files.embeddings_file import embeddings_file
 from ....ingest.images import Image, ImageSource
+from ....ingest.texts import TextSource
 from ....models.graphs.runtime import open_session
 from ....models.images.image_models import IMAGE_MODELS, load_image_network
+from ....models.sentences.sentence_models import SENTENCE_MODELS, load_sentence_encoder
 from ..common import counting, json_option, notes, print_json
 
+T = TypeVar("T")
 #: Images run at once: 64 of 224 pixels are 38 MB as float32, and their widest layer 300.
 _BATCH = 32
+#: Texts among which those of like length are found, and documents held at once.
+_WINDOW = 4096
 _SHOWN = 20
+
+_out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File for the embeddings: .ndjson with ids and fields, or .npy with ids beside it, .txt.",
+)
 
 
 @click.group("embed")
@@ -43,12 +55,7 @@ def embed_group() -> None:
     help="Pixels of a side that images are brought to. Default: what the network was trained "
     "with, 224, 240 or 260; fewer are quicker.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="File for the embeddings: .ndjson with ids and fields, or .npy with ids beside it, .txt.",
-)
+@_out_option
 @json_option
 def images_command(source: Path, name: str, size: int | None, out: Path, as_json: bool) -> None:
     """Embed the images of SOURCE, a folder or an .npz file.
@@ -59,37 +66,21 @@ def images_command(source: Path, name: str, size: int | None, out: Path, as_json
 
     Example: meta4 embed images photos/ --out photos.ndjson
     """
-    writers = {".ndjson": _NdjsonWriter, ".npy": _NpyWriter}
-    if out.suffix not in writers:
-        raise InputError(f"{out}: expected a file ending in .ndjson or .npy")
+    file = embeddings_file(out)
     images = ImageSource(source, size or IMAGE_MODELS[name].side)
     session = open_session(load_image_network(name))
     refused: list[Refusal] = []
-
-    def readable() -> Iterator[Image]:
-        for image in images:
-            if isinstance(image, Refusal):
-                refused.append(image)
-            else:
-                yield image
-
-    stream = readable()
+    stream = _accepted(images, refused)
     n = dims = 0
-    writer = writers[out.suffix](out)
-    try:
-        with counting("embedding", len(images), "images") as advance:
-            while batch := list(islice(stream, _BATCH)):
-                features = _features(session, batch)
-                writer.write(batch, features)
-                n, dims = n + len(batch), features.shape[1]
-                advance(len(batch))
+    with file, counting("embedding", len(images), "images") as advance:
+        while batch := list(islice(stream, _BATCH)):
+            features = _features(session, batch)
+            file.write([Document(image.id, image.fields) for image in batch], features)
+            n, dims = n + len(batch), features.shape[1]
+            advance(len(batch))
         if not n:
             raise InputError(f"{source}: none of {len(refused)} files is an image that can be read")
-        writer.keep()
-    finally:
-        writer.close()
-    for one in refused[:_SHOWN]:
-        notes.print(f"{one.origin}: {one.reason}")
+    _note(refused)
     if as_json:
         print_json({"file": str(out), "images": n, "dims": dims, "refused": len(refused)})
     else:
@@ -97,6 +88,73 @@ def images_command(source: Path, name: str, size: int | None, out: Path, as_json
         click.echo(f"{n:,} embeddings of {dims} dimensions are in {out}{left}")
     if refused:
         raise SystemExit(InputError.exit_code)
+
+
+@embed_group.command("text")
+@click.argument("source", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--field", required=True, help="The field of a document's text.")
+@click.option(
+    "--model",
+    "reference",
+    default=next(iter(SENTENCE_MODELS)),
+    show_default=True,
+    metavar="NAME|PATH",
+    help="all-MiniLM-L6-v2 (minilm-l6: English, 384 dimensions), or a folder with model.onnx and "
+    "tokenizer.json.",
+)
+@_out_option
+@json_option
+def text_command(source: Path, field: str, reference: str, out: Path, as_json: bool) -> None:
+    """Embed a field of the documents of SOURCE, .ndjson or .parquet.
+
+    SOURCE is read as `meta4 ingest` reads it; in .ndjson a document keeps its id and its fields,
+    and has its vector as `embedding`. In .txt the row stands where a document has no id. Of a long
+    text the first tokens are taken, 256 or what the folder says, and how many were cut is said.
+    Documents without a text are said, and the exit code is 2.
+
+    Example: meta4 embed text articles.ndjson --field title --out vectors.ndjson
+    """
+    file = embeddings_file(out)
+    if source.resolve() == out.resolve():
+        raise InputError(f"{out} would be written while it is read; name another with --out")
+    texts = TextSource(source, field)
+    encoder = load_sentence_encoder(reference)
+    refused: list[Refusal] = []
+    stream = _accepted(texts, refused)
+    n = dims = n_cut = 0
+    with file, counting("embedding", texts.n_rows, "texts") as advance:
+        while window := list(islice(stream, _WINDOW)):
+            encoded = encoder.encode([one.text for one in window], advance)
+            file.write([one.document for one in window], encoded.embeddings)
+            n, dims = n + len(window), encoded.embeddings.shape[1]
+            n_cut += encoded.n_cut
+        if not n:
+            _note(refused)
+            raise InputError(f"{source}: none of {len(refused)} documents has a text in {field!r}")
+    _note(refused)
+    if as_json:
+        counts = {"texts": n, "dims": dims, "cut": n_cut, "refused": len(refused)}
+        print_json({"file": str(out), **counts})
+    else:
+        cut = f", {n_cut:,} texts cut at {encoder.most_tokens} tokens" if n_cut else ""
+        left = f", {len(refused):,} documents left out" if refused else ""
+        click.echo(f"{n:,} embeddings of {dims} dimensions are in {out}{cut}{left}")
+    if refused:
+        raise SystemExit(InputError.exit_code)
+
+
+def _accepted(source: Iterable[T | Refusal], refused: list[Refusal]) -> Iterator[T]:
+    """What a source has, without what it refuses, which goes into the list."""
+    for one in source:
+        if isinstance(one, Refusal):
+            refused.append(one)
+        else:
+            yield one
+
+
+def _note(refused: list[Refusal]) -> None:
+    for one in refused[:_SHOWN]:
+        notes.print(f"{one.origin}: {one.reason}")
 
 
 def _features(session: Any, batch: list[Image]) -> NDArray[np.float32]:
@@ -107,49 +165,3 @@ def _features(session: Any, batch: list[Image]) -> NDArray[np.float32]:
         raise ArtifactError(f"onnxruntime cannot run the network: {error}") from error
     found: NDArray[np.float32] = features
     return found
-
-
-class _Writer(Protocol):
-    """Writes beside the file until it is kept, so that a file that is there is whole."""
-
-    def __init__(self, out: Path) -> None: ...
-    def write(self, batch: list[Image], features: NDArray[np.float32]) -> None: ...
-    def keep(self) -> None: ...
-    def close(self) -> None: ...
-
-
-class _NdjsonWriter(_Writer):
-    def __init__(self, out: Path) -> None:
-        self._out, self._partial = out, out.with_suffix(".partial")
-        self._file: IO[bytes] = self._partial.open("wb")
-
-    def write(self, batch: list[Image], features: NDArray[np.float32]) -> None:
-        for image, vector in zip(batch, features, strict=True):
-            row = {"_id": image.id, **image.fields, "embedding": vector}
-            self._file.write(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
-
-    def keep(self) -> None:
-        self._file.close()
-        self._partial.replace(self._out)
-
-    def close(self) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
-
-
-class _NpyWriter(_Writer):
-    def __init__(self, out: Path) -> None:
-        self._out = out
-        self._ids: list[str] = []
-        self._parts: list[NDArray[np.float32]] = []
-
-    def write(self, batch: list[Image], features: NDArray[np.float32]) -> None:
-        self._ids += [image.id for image in batch]
-        self._parts.append(features)
-
-    def keep(self) -> None:
-        self._out.with_suffix(".txt").write_text("\n".join(self._ids) + "\n", encoding="utf-8")
-        np.save(self._out, np.concatenate(self._parts))
-
-    def close(self) -> None:
-        self._parts.clear()

@@ -1,0 +1,1 @@
+"""Encoders that make embeddings of texts."""
