@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients summary clean
+.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients bench-dims summary clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -72,6 +72,9 @@ bench-dash: $(TRAIN) ## DAsH, LSH tuned by the fractal dimension, and rivals (tw
 
 bench-reliability: $(STAMP) ## What faults cost, beside the clients' own helpers (ten minutes)
 	$(BIN)/python -m benchmarks.reliability
+
+bench-dims: $(TRAIN) ## What a first phase saves: sentence embeddings and words (forty minutes)
+	$(BIN)/python -m benchmarks.dims $(ARGS)
 
 summary: $(STAMP) ## Write README's table and plot from benchmarks/results (the benchmarks do too)
 	$(BIN)/python -m benchmarks.summary
