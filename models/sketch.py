@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .embeddings import Embeddings, lengths_of, matrix_products, products, unit
 from .graphs.grid import centroids_to_grid
 
-#: Directions that a model keeps at most. More bytes save less than they cost.
+#: Directions that a model keeps at most.
 MOST_DIRECTIONS = 256
 #: A number of a sketch is from -LARGEST to LARGEST.
 LARGEST = 127

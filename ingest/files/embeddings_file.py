@@ -1,9 +1,10 @@
 """Files of embeddings that were made here: .ndjson with documents, .npy with ids beside it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from ..json_values import to_json
 _FIELD = "embedding"
 
 
-class EmbeddingsFile(Protocol):
+class EmbeddingsFile(ABC):
     """A file that is there once the block around it ends well, and is whole then."""
 
+    @abstractmethod
     def write(self, documents: Sequence[Document], embeddings: NDArray[np.float32]) -> None:
         """Add some.
 
@@ -30,14 +32,20 @@ class EmbeddingsFile(Protocol):
             InputError: a document that cannot be kept in such a file.
         """
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self._close(is_whole=kind is None)
+
+    @abstractmethod
+    def _close(self, *, is_whole: bool) -> None:
+        """Let what was written be the file, or leave nothing."""
 
 
 def embeddings_file(out: Path) -> EmbeddingsFile:
@@ -73,14 +81,9 @@ class _NdjsonFile(EmbeddingsFile):
         self._file = self._partial.open("wb")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _close(self, *, is_whole: bool) -> None:
         self._file.close()
-        if kind is None:
+        if is_whole:
             self._partial.replace(self._out)
         else:
             self._partial.unlink(missing_ok=True)
@@ -103,16 +106,8 @@ class _NpyFile(EmbeddingsFile):
             self._ids.append(name)
         self._parts.append(embeddings)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def _close(self, *, is_whole: bool) -> None:
+        if is_whole:
             ids = "\n".join(self._ids) + "\n"
             self._out.with_suffix(".txt").write_text(ids, encoding="utf-8")
             np.save(self._out, np.concatenate(self._parts))

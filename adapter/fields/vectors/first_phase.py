@@ -1,6 +1,5 @@
 """The first phase: sketches of how many directions, and how many of the best by them are scored."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,35 +53,36 @@ def directions_for(model: HashModel, strategy: Strategy, wanted: FirstPhase) -> 
                 f"--first-phase projection: strategy {strategy} scores by scripts, which have no "
                 f"first phase by sketches; take --strategy native"
             )
-    enough = [n for n, window in windows if window <= _WIDEST]
-    if wanted == "projection":
-        return enough[0] if enough else windows[-1][0]
-    is_known = model.manifest.training.n >= _FEWEST and model.dims >= _FEWEST_DIMS
-    return enough[0] if enough and is_known and strategy == "native" else 0
+    elif _obstacle(model, strategy) is not None:
+        return 0
+    return next((n for n, window in windows if window <= _WIDEST), windows[-1][0])
+
+
+def _obstacle(model: HashModel, strategy: Strategy) -> str | None:
+    """Why an index is to have no first phase unless it is asked for; None where it is."""
+    windows, n = model.manifest.sketch_windows, model.manifest.training.n
+    if not windows:
+        return "its model has no sketches"
+    if strategy != "native":
+        return f"strategy {strategy} scores by scripts"
+    if n < _FEWEST:
+        return f"the model was trained on {n:,} vectors, which say too little"
+    if model.dims < _FEWEST_DIMS:
+        return f"{model.dims} dimensions are few"
+    if all(window > _WIDEST for _, window in windows):
+        return f"of {windows[-1][0]} directions the best {windows[-1][1]:,} hold the nearest"
+    return None
 
 
 def first_phase_in_words(spec: IndexSpec, model: HashModel) -> str:
     """Whether there is one, and why."""
-    windows, n = model.manifest.sketch_windows, model.manifest.training.n
     if spec.sketch:
-        window = next(window for directions, window in windows if directions >= spec.sketch)
+        window = dict(model.manifest.sketch_windows)[spec.sketch]
         return (
             f"first phase by {spec.sketch} directions (of its training data the best {window} by "
             f"them hold {HELD:.1%} of the {NEAREST} nearest)"
         )
-    if not windows:
-        why = "its model has no sketches"
-    elif spec.strategy != "native":
-        why = f"strategy {spec.strategy} scores by scripts"
-    elif n < _FEWEST:
-        why = f"the model was trained on {n:,} vectors, which say too little"
-    elif model.dims < _FEWEST_DIMS:
-        why = f"{model.dims} dimensions are few"
-    elif windows[-1][1] > _WIDEST:
-        why = f"of {windows[-1][0]} directions the best {windows[-1][1]:,} hold the nearest"
-    else:
-        why = "none was asked for"
-    return f"no first phase ({why})"
+    return f"no first phase ({_obstacle(model, spec.strategy) or 'none was asked for'})"
 
 
 def measure_windows(
@@ -94,7 +94,6 @@ def measure_windows(
     given: NDArray[Any] | None,
     n_queries: int,
     seed: int,
-    progress: Callable[[int], None] = lambda _: None,
 ) -> SketchWindows:
     """How wide windows have to be, by where the nearest stand in the order of the sketches.
 
@@ -108,13 +107,12 @@ def measure_windows(
         given: (n, dims) vectors that people search for; documents are drawn as well.
         n_queries: at most, of each.
         seed: which are drawn.
-        progress: called with the number of queries done since the last call.
     """
     n = min(n_queries, _QUERIES)
     queries = draw_queries(engine, index, spec, n, seed, None, spec.hashed)
     if given is not None:
         queries += draw_queries(engine, index, spec, n, seed, given)
-    truth = exact_neighbours(engine, index, spec, queries, _KS[-1], progress, spec.hashed)
+    truth = exact_neighbours(engine, index, spec, queries, _KS[-1], lambda _: None, spec.hashed)
     sketches = model.sketch(spec.sketch)
     ranks = np.full((len(queries), _KS[-1]), _DEPTH, dtype=np.int64)
     counts = np.zeros(len(queries), dtype=np.int64)
