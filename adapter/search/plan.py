@@ -68,7 +68,8 @@ class RequestPlan:
         depth: how far out the request reaches: k divided by the filter's selectivity.
         selectivity: share of the index's documents that the filter keeps, in (0, 1].
         n_documents: documents with a vector that the filter keeps.
-        promised_recall: 1 for exact search, None where nothing was calibrated.
+        promised_recall: 1 for exact search, None where nothing was calibrated. Below 1 without
+            probes a first phase by sketches may still leave something out.
         reason: why this many, in words.
         keyword: by which documents are looked for.
         looking: what tells whether it has looked far enough; None where nothing does.
@@ -93,6 +94,10 @@ class RequestPlan:
     def exactly(self, reason: str) -> "RequestPlan":
         """The same, looking everywhere."""
         return replace(self, probes=None, promised_recall=1.0, reason=reason, looking=None)
+
+    def everywhere(self, reason: str, promised: float) -> "RequestPlan":
+        """The same, in all buckets, as exactly as a first phase is."""
+        return replace(self.exactly(reason), promised_recall=promised)
 
     def counted(self, counts: Counts, is_even: bool) -> "RequestPlan":
         """The same, where more is known of what the filter keeps; see `Kept.after`."""
@@ -182,11 +187,13 @@ def plan_request(
         if n < len(ranking.buckets):
             break
     else:
-        return exact(f"recall {recall:g} at depth {reached_depth:.0f} needs every bucket")
+        reason = f"recall {recall:g} at depth {reached_depth:.0f} needs every bucket"
+        return exact(reason).everywhere(reason, recall)
     depth, probes = reached_depth, ranking.prefix(n)
     spared = filtered.n_documents - probes.n_postings / overlap
     if spared < FILTER_WORTH + BUCKET_WORTH * len(probes.buckets):
-        return exact(_NARROW.format(filtered.n_documents))
+        reason = _NARROW.format(filtered.n_documents)
+        return exact(reason).everywhere(reason, recall)
     share = ranking.cumulated_all[n - 1] / max(1, directory.n_postings)
     reason = f"calibrated: {share:.2%} of the buckets' entries for recall {recall:g}"
     return RequestPlan(
@@ -241,9 +248,9 @@ def _looking_plan(before: RequestPlan, looking: Looking) -> RequestPlan:
     buckets = looking.prospect.buckets
     spared = before.n_documents - looking.n_documents
     if looking.is_everywhere:
-        return before.exactly("what may be missing could be in any bucket")
+        return before.everywhere("what may be missing could be in any bucket", looking.promised)
     if spared < FILTER_WORTH + BUCKET_WORTH * len(buckets):
-        return before.exactly(_NARROW.format(before.n_documents))
+        return before.everywhere(_NARROW.format(before.n_documents), looking.promised)
     return replace(
         before,
         probes=Probes(buckets, looking.n_documents),

@@ -15,6 +15,7 @@ from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move.copy import copy_index
+from meta4.adapter.search import plan
 from meta4.errors import ConflictError, InputError
 from meta4.ingest.documents import value_at
 from meta4.ingest.hashers import DocumentHasher
@@ -100,6 +101,22 @@ def test_under_filters(engine, tuned, rows, vectors, monkeypatch, tenths):
         expected = truth(rows, query, 10, kept)
         reached.append(recall_by_score(scores, expected, 10))
     assert np.mean(reached) >= 0.95 - 2 * np.std(reached) / np.sqrt(len(reached))
+
+
+def test_where_everything_is_looked_into(engine, tuned, rows, vectors, monkeypatch):
+    """By sketches as well: what they leave out is what a recall below 1 may miss."""
+    monkeypatch.setattr(plan, "BUCKET_WORTH", N)
+    meta4, reached = Meta4(engine), []
+    for query in vectors[N : N + 100]:
+        hits = found(meta4, tuned, similar(query, k=10, recall=0.95))
+        scores = np.asarray([hit["_score"] for hit in hits])
+        reached.append(recall_by_score(scores, truth(rows, query, 10), 10))
+    assert np.mean(reached) >= 0.98
+    body = {"query": similar(vectors[N], k=10, recall=0.95)}
+    (clause,) = meta4.explain(index=tuned, body=body)["clauses"]
+    assert (clause["n_probes"], clause["docs_looked_into"]) == (0, N)
+    assert clause["recall_promised"] == 0.95
+    assert clause["first_phase"]["window"] < N
 
 
 @pytest.mark.parametrize("hashing", ["client", "server"])

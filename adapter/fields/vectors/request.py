@@ -142,22 +142,32 @@ class PlannedVectors(PlannedClause):
     def window(self) -> int | None:
         """How many of the best by their sketches are scored by their vectors.
 
-        None where all are that are looked into: few, or all there are.
+        None where all are that are looked into: few, or where the search is to be exact.
         """
-        spec, probes = self.spec, self.plan.probes
-        if not spec.sketch or spec.windows is None or probes is None or not self.is_cut:
+        spec, plan = self.spec, self.plan
+        if not spec.sketch or spec.windows is None or not self.is_cut:
+            return None
+        if plan.probes is None and plan.promised_recall == 1.0:
             return None
         clause = self.site.clause
         window = spec.windows.window(clause.k, _mean(clause.recall)) + TIE_MARGIN
-        is_worth = window * _NARROWED <= probes.n_postings and window <= MOST_RESCORED
+        n = plan.n_documents if plan.probes is None else plan.probes.n_postings
+        is_worth = window * _NARROWED <= n and window <= MOST_RESCORED
         return window if is_worth else None
+
+    @property
+    def promised_recall(self) -> float | None:
+        """See `RequestPlan`: where no first phase leaves anything out either."""
+        is_exact = self.plan.probes is None and self.window is None
+        return 1.0 if is_exact else self.plan.promised_recall
 
     def nearest(self, n: int) -> Body:
         """See `PlannedClause`: by their sketches at first, where that spares anything."""
         window = self.window
         if window is None:
             return self.query(self.within(), n)
-        within = self._beside([self._buckets])
+        inside = self.spec.hashed if self.plan.probes is None else self._buckets
+        within = self._beside([inside])
         assert within is not None
         direction = query_vector(self.site, self.vectors)
         sketch = self.model.sketch(self.spec.sketch).of_query(direction)

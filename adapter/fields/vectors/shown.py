@@ -57,7 +57,7 @@ def explained(one: PlannedVectors, looked_into: int, n_documents: int) -> Json:
         "field": one.site.field,
         "k": clause.k,
         "recall_asked": _as_asked(clause.recall),
-        "recall_promised": plan.promised_recall,
+        "recall_promised": one.promised_recall,
         "reason": plan.reason,
         "recall_expected": None if plan.looking is None else 1.0 - plan.looking.prospect.missing,
         "rounds": plan.n_rounds,
