@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiled import compiled
 from ..probing.directory import Counts
 from .shapes import Facts
 from .tail import HIGH, ORIGIN, STEPS, Floats, Tail
@@ -20,8 +21,6 @@ _OWN = 50
 #: As far as a bucket that there is not.
 _FARTHEST = ORIGIN + HIGH * STEPS
 _TINY = 1e-4
-_NONE = np.zeros(0, dtype=np.intp)
-_HERE = np.zeros(1, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -74,29 +73,13 @@ def first_ends(work: Work, tail: Tail, counts: Counts, k: int, stands_for: float
             many times k of all, and count as these.
     """
     score = work.kth_score(k, tail)
-    steps = work.steps(score)
-    order = steps[: work.n_near].argsort()
-    reaching = tail.at(steps)
-    reaching *= work.counts
-    found = reaching.take(order).cumsum(dtype=np.float64)
-    total = float(found[-1] + np.add.reduce(reaching[work.n_near :], dtype=np.float64))
-    cumulated = work.counts.take(order).cumsum(dtype=np.float64)
-    at_least_k = SHARES[max(int(SHARES.searchsorted(k / counts.total)) - 1, 0) :] * counts.total
-    at_least_k[0] = max(at_least_k[0], k)
-    after = _after(cumulated, at_least_k, _is_all(work, counts, 0))
-    last = after - 1
-    rows = np.empty((N_FIRST, len(after)), dtype=np.float32)
-    rows[0] = (total + _TINY - found.take(last)) / k
-    rows[1] = cumulated.take(last) / counts.total
-    rows[2] = after / len(counts.filled)
-    np.log(rows[:3], out=rows[:3])
-    rows[3] = steps[order[0]]
-    rows[4] = _next_steps(steps, order, after)
-    rows[5] = math.log(k * stands_for)
-    rows[6] = math.log(counts.total / k)
-    rows[7] = math.log(int(found.searchsorted(0.5 * total)) + 1)
-    nearest = float(work.spreads[order[0]])
-    return Ends(work.near[order], after, rows.T, float(score), nearest)
+    steps, reaching = work.reaching(score, tail)
+    is_all = work.n_near == len(counts.filled)
+    order, after, features = _first(
+        steps, reaching, work.counts, work.n_near, counts.total, len(counts.filled), is_all, k,
+        stands_for,
+    )  # fmt: skip
+    return Ends(work.near[order], after, features, score, float(work.spreads[order[0]]))
 
 
 def later_ends(
@@ -107,8 +90,6 @@ def later_ends(
     k: int,
     seen: Seen,
     stands_for: float = 1.0,
-    *,
-    now: bool = False,
 ) -> Ends:
     """Where the next round may end; first of all here, without one.
 
@@ -123,74 +104,187 @@ def later_ends(
         k: how many are to be found.
         seen: what was looked into, and found.
         stands_for: see `first_ends`.
-        now: only what is missing without another round.
     """
     half = max(1, len(seen.scores) // 2)
-    scores = np.array([seen.scores[-1], seen.scores[half - 1]], dtype=np.float32)
+    best, kth, middle = (float(seen.scores[i]) for i in (0, -1, half - 1))
     inside = work_within(facts, counts, seen.buckets)
-    looked_into = float(np.add.reduce(inside.counts, dtype=np.float64))
-    there = inside.reaching(scores, tail).tolist()
-    steps = work.steps(scores[:, None])
-    reaching = tail.at(steps)
-    reaching *= work.counts
-    order = _NONE if now else steps[0, : work.n_near].argsort()
-    found = np.zeros((3, len(order) + 1))
-    reaching.take(order, axis=1).cumsum(axis=1, dtype=np.float64, out=found[:2, 1:])
-    work.counts.take(order).cumsum(dtype=np.float64, out=found[2, 1:])
-    totals = found[:2, -1] + np.add.reduce(
-        reaching[:, 0 if now else work.n_near :], axis=1, dtype=np.float64
-    )
-    is_all = not now and _is_all(work, counts, int(np.count_nonzero(inside.counts)))
-    wanted = SHARES * counts.total - looked_into
-    after = np.concatenate([_HERE, _after(found[2, 1:], wanted[wanted > 0.0], is_all)])
-    rows = np.empty((N_LATER, len(after)), dtype=np.float32)
-    rows[0] = (totals[0] + _TINY - found[0].take(after)) / k
-    rows[1] = (totals[1] + _TINY - found[1].take(after)) / half
-    rows[2] = (found[2].take(after) + max(looked_into, _TINY)) / counts.total
-    rows[3] = (after + len(seen.buckets)) / len(counts.filled)
-    np.log(rows[:4], out=rows[:4])
-    rows[4] = math.log((there[0] + _TINY) / k)
-    rows[5] = math.log((there[1] + _TINY) / half)
-    rows[6] = inside.steps(scores[0]).min()
-    rows[7] = _next_steps(steps[0], order, after)
-    rows[8] = math.log(k * stands_for)
-    rows[9] = math.log(max(looked_into, _TINY) / counts.total)
-    rows[10] = (seen.scores[0] - scores[0]) / _step(inside.spreads)
-    rows[11] = math.log(counts.total / k)
-    nearest = float(inside.spreads[0])
-    return Ends(work.near[order], after, rows.T, float(scores[0]), nearest)
+    found = _Found(inside, tail, kth, middle)
+    steps, reaching = work.reaching(kth, tail)
+    _, beyond_half = work.reaching(middle, tail)
+    own = inside.spreads[:_OWN]
+    n_filled = len(counts.filled)
+    is_all = work.n_near + found.n_filled == n_filled
+    order, after, features = _later(
+        steps, reaching, beyond_half, work.counts, work.n_near, is_all,
+        (counts.total, n_filled, found.documents, len(seen.buckets)),
+        (found.reaching, found.beyond_half, found.nearest, (best - kth) / float(own.mean())),
+        (float(k), float(half), stands_for),
+    )  # fmt: skip
+    return Ends(work.near[order], after, features, kth, float(inside.spreads[0]))
 
 
-def _step(spreads: Floats) -> float:
-    """By which scores differ near a query, from the spreads of buckets, nearest first."""
-    own = spreads[:_OWN]
-    return float(np.add.reduce(own)) / len(own)
+class _Found:
+    """What was to be expected where something was found.
+
+    Attributes:
+        documents: that are there.
+        n_filled: buckets that hold any.
+        reaching, beyond_half: documents that are expected to reach the k-th score, and that of the
+            middle of the k.
+        nearest: steps of the nearest bucket at the k-th score.
+    """
+
+    def __init__(self, inside: Work, tail: Tail, kth: float, middle: float) -> None:
+        steps, reaching = inside.reaching(kth, tail)
+        _, beyond_half = inside.reaching(middle, tail)
+        self.documents = float(inside.counts.sum(dtype=np.float64))
+        self.n_filled = int(np.count_nonzero(inside.counts))
+        self.reaching = float(reaching.sum(dtype=np.float64))
+        self.beyond_half = float(beyond_half.sum(dtype=np.float64))
+        self.nearest = float(steps.min())
 
 
-def _is_all(work: Work, counts: Counts, n_seen: int) -> bool:
-    """Whether there are no buckets but the near ones and those that were looked into."""
-    return work.n_near + n_seen == len(counts.filled)
+@compiled
+def _first(
+    steps: Floats,
+    reaching: Floats,
+    documents: Floats,
+    n_near: int,
+    total: float,
+    n_filled: int,
+    is_all: bool,
+    k: int,
+    stands_for: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """See `first_ends`: places in order, how many of them each end is after, and its features."""
+    order = np.argsort(steps[:n_near])
+    in_reach = _total(reaching)
+    first = max(int(np.searchsorted(SHARES, k / total)) - 1, 0)
+    wanted = SHARES[first:] * total
+    wanted[0] = max(wanted[0], k)
+    after, there, reached = _walk(order, documents, reaching, reaching, wanted, is_all)
+    half_way, near = n_near, 0.0
+    for i in range(n_near):
+        near += reaching[order[i]]
+        if near >= 0.5 * in_reach:
+            half_way = i
+            break
+    features = np.empty((len(after), N_FIRST), dtype=np.float32)
+    for end in range(len(after)):
+        row = features[end]
+        row[0] = math.log((in_reach + _TINY - reached[end, 0]) / k)
+        row[1] = math.log(there[end] / total)
+        row[2] = math.log(after[end] / n_filled)
+        row[3] = steps[order[0]]
+        row[4] = _next_steps(steps, order, after[end])
+        row[5] = math.log(k * stands_for)
+        row[6] = math.log(total / k)
+        row[7] = math.log(half_way + 1)
+    return order, after, features
 
 
-def _after(
-    cumulated: NDArray[np.float64], wanted: NDArray[np.float64], is_all: bool
-) -> NDArray[np.int64]:
+@compiled
+def _later(
+    steps: Floats,
+    reaching: Floats,
+    beyond_half: Floats,
+    documents: Floats,
+    n_near: int,
+    is_all: bool,
+    whole: tuple[float, int, float, int],
+    found: tuple[float, float, float, float],
+    asked: tuple[float, float, float],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """See `later_ends`; the first end is after none.
+
+    The whole are documents and buckets, and those of them that were looked into; found is what
+    `_Found` has, and how much the best score is above the k-th, in spreads; asked are k, half of
+    it, and what each document stands for.
+    """
+    total, n_filled, looked_into, n_seen = whole
+    order = np.argsort(steps[:n_near])
+    in_reach, half_in_reach = _total(reaching), _total(beyond_half)
+    wanted = SHARES * total - looked_into
+    wanted = wanted[wanted > 0.0]
+    after, there, reached = _walk(order, documents, reaching, beyond_half, wanted, is_all)
+    k, half, stands_for = asked
+    features = np.empty((len(after) + 1, N_LATER), dtype=np.float32)
+    afters = np.zeros(len(after) + 1, dtype=np.int64)
+    afters[1:] = after
+    for end in range(len(afters)):
+        here = end - 1
+        reached_here = reached[here, 0] if end else 0.0
+        half_here = reached[here, 1] if end else 0.0
+        there_here = there[here] if end else 0.0
+        row = features[end]
+        row[0] = math.log((in_reach + _TINY - reached_here) / k)
+        row[1] = math.log((half_in_reach + _TINY - half_here) / half)
+        row[2] = math.log((there_here + max(looked_into, _TINY)) / total)
+        row[3] = math.log((afters[end] + n_seen) / n_filled)
+        row[4] = math.log((found[0] + _TINY) / k)
+        row[5] = math.log((found[1] + _TINY) / half)
+        row[6] = found[2]
+        row[7] = _next_steps(steps, order, afters[end])
+        row[8] = math.log(k * stands_for)
+        row[9] = math.log(max(looked_into, _TINY) / total)
+        row[10] = found[3]
+        row[11] = math.log(total / k)
+    return order, afters, features
+
+
+@compiled
+def _walk(
+    order: NDArray[np.int64],
+    documents: Floats,
+    reaching: Floats,
+    beyond_half: Floats,
+    wanted: NDArray[np.float64],
+    is_all: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """After how many buckets so many documents are reached, of those that are in order.
 
     One end may be there twice, where a bucket holds many.
+
+    Returns:
+        (e,) buckets, (e,) documents there, and (e, 2) those of them in reach.
     """
-    there = cumulated[-1] if len(cumulated) else 0.0
-    after = cumulated.searchsorted(wanted[: wanted.searchsorted(there, side="right")]) + 1
-    if is_all and (not len(after) or after[-1] < len(cumulated)):
-        after = np.append(after, len(cumulated))
-    return after
+    after = np.empty(len(wanted) + 1, dtype=np.int64)
+    there = np.empty(len(wanted) + 1)
+    reached = np.empty((len(wanted) + 1, 2))
+    n, total, in_reach, half_in_reach = 0, 0.0, 0.0, 0.0
+    for i in range(len(order)):
+        bucket = order[i]
+        total += documents[bucket]
+        in_reach += reaching[bucket]
+        half_in_reach += beyond_half[bucket]
+        is_last = is_all and i == len(order) - 1
+        while n < len(wanted) and wanted[n] <= total:
+            after[n], there[n] = i + 1, total
+            reached[n, 0], reached[n, 1] = in_reach, half_in_reach
+            n += 1
+        if is_last and (n == 0 or after[n - 1] < len(order)):
+            after[n], there[n] = i + 1, total
+            reached[n, 0], reached[n, 1] = in_reach, half_in_reach
+            n += 1
+    return after[:n], there[:n], reached[:n]
 
 
-def _next_steps(steps: Floats, order: NDArray[np.intp], after: NDArray[np.int64]) -> Floats:
-    """Of each end, those of the nearest bucket beyond."""
-    rest = steps[len(order) :]  # of what is in no order: the sample, or all
-    following = np.empty(len(order) + 1, dtype=np.float32)
-    steps.take(order, out=following[:-1])
-    following[-1] = rest.min() if len(rest) else _FARTHEST
-    next_steps: Floats = np.minimum(following.take(after), np.float32(_FARTHEST))
-    return next_steps
+@compiled
+def _total(values: Floats) -> float:
+    """In 64 bits."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+@compiled
+def _next_steps(steps: Floats, order: NDArray[np.int64], after: int) -> float:
+    """Those of the nearest bucket beyond an end."""
+    if after < len(order):
+        nearest = float(steps[order[after]])
+    else:  # of what is in no order: the sample
+        nearest = _FARTHEST
+        for i in range(len(order), len(steps)):
+            nearest = min(nearest, float(steps[i]))
+    return min(nearest, _FARTHEST)

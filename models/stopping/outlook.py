@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ..probing.directory import Counts
 from .ends import Ends, Seen, first_ends, later_ends
-from .regression import Regression, logit, share_of
+from .regression import Regression, share_of
 from .shapes import Facts, ReadyShapes
-from .tail import Floats, Tail
+from .tail import Tail
 from .work import beyond, work_on
 
 #: Buckets that are put in order, at first and then; most requests end among the first.
@@ -69,9 +69,9 @@ class Outlook:
         for best in _BESTS:
             work = work_on(facts, counts, best)
             ends = first_ends(work, self.tail, counts, k)
-            reached = _reached(ends, self.first(ends.features), goal)
-            if reached is not None:
-                n, missing = reached
+            reached, missing = self.first.first_below(ends.features, min(goal, _MOST))
+            if reached >= 0:
+                n = ends.after[reached]
                 return Prospect(ends.order[:n], ends.order[: 2 * n], missing, _no_surprise(ends))
             if work.n_near == len(counts.filled):
                 break
@@ -100,15 +100,14 @@ class Outlook:
         missing = 1.0
         for best in _BESTS:
             work = work_on(others, left, best)
+            ends = later_ends(work, self.tail, facts, counts, k, seen)
             if best == BEST:
-                now = later_ends(work, self.tail, facts, counts, k, seen, now=True)
-                missing = share_of(float(self.later(now.features)[0]))
+                missing = share_of(float(self.later(ends.features[:1])[0]))
                 if missing <= patience * goal:
                     return missing, None
-            ends = later_ends(work, self.tail, facts, counts, k, seen)
-            reached = _reached(ends, self.later(ends.features), goal)
-            if reached is not None:
-                n, expected = reached
+            reached, expected = self.later.first_below(ends.features, min(goal, _MOST))
+            if reached >= 0:
+                n = ends.after[reached]
                 if not n:
                     return missing, None
                 further, counted = (
@@ -123,17 +122,3 @@ class Outlook:
 
 def _no_surprise(ends: Ends) -> float:
     return ends.score - _SURPRISE * ends.spread
-
-
-def _reached(ends: Ends, missing: Floats, goal: float) -> tuple[int, float] | None:
-    """After how many buckets no more is missing than the goal, and what is missing there.
-
-    Args:
-        ends: where a round may end.
-        missing: (e,) logits of shares.
-        goal: a share.
-    """
-    (well,) = (missing <= np.float32(logit(min(goal, _MOST)))).nonzero()
-    if not len(well):
-        return None
-    return int(ends.after[well[0]]), share_of(float(missing[well[0]]))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiled import compiled
+
 Floats = NDArray[np.float32]
 _HIDDEN = 24
 _BATCH, _RATE = 2048, 3e-3
@@ -30,14 +32,54 @@ class Regression:
 
     def __call__(self, features: Floats) -> Floats:
         """(n,) float32 logits of (n, n_features) float32."""
-        a, b, c, d, e, f = self.weights
-        layer = features @ a
-        layer += b
-        layer = np.tanh(layer, out=layer) @ c
-        layer += d
-        logits: Floats = np.tanh(layer, out=layer) @ e[:, 0]
-        logits += f
-        return logits
+        return np.asarray([_logit(row, *self.weights) for row in features], dtype=np.float32)
+
+    def first_below(self, features: Floats, share: float) -> tuple[int, float]:
+        """The first row of features of no larger share than one, and its share; -1 for none.
+
+        Args:
+            features: (n, n_features) float32.
+            share: in (0, 1).
+        """
+        row, found = _first_below(features, logit(share), *self.weights)
+        return row, share_of(found)
+
+
+@compiled
+def _logit(row: Floats, a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, f: Floats) -> float:
+    """See `Regression`."""
+    one = np.empty_like(b)
+    for j in range(len(b)):
+        total = float(b[j])
+        for i in range(len(row)):
+            total += row[i] * a[i, j]
+        one[j] = math.tanh(total)
+    logit = float(f[0])
+    for j in range(len(d)):
+        total = float(d[j])
+        for i in range(len(b)):
+            total += one[i] * c[i, j]
+        logit += math.tanh(total) * e[j, 0]
+    return logit
+
+
+@compiled
+def _first_below(
+    features: Floats,
+    most: float,
+    a: Floats,
+    b: Floats,
+    c: Floats,
+    d: Floats,
+    e: Floats,
+    f: Floats,
+) -> tuple[int, float]:
+    """See `Regression.first_below`: most requests end at one of the first rows."""
+    for row in range(len(features)):
+        logit = _logit(features[row], a, b, c, d, e, f)
+        if logit <= most:
+            return row, logit
+    return -1, 0.0
 
 
 def logit(share: float) -> float:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embeddings import Embeddings, products, unit
+from ..compiled import compiled
+from ..embeddings import Embeddings, unit
 
 #: Groups of neighbouring buckets, and the leading directions that are kept of each.
 _GROUPS, _RANK = 8, 16
@@ -23,6 +24,8 @@ _PRIOR_OF_MEAN, _PRIOR_OF_TRACE = 2.0, 3.0
 #: Steps of what is kept as bytes.
 _BYTE, _LOG_STEPS = 127.0, 24.0
 _SMALLEST = 1e-9
+#: What 1 is in a query of whole numbers; those of 16 bits hold it, and the products 32.
+_WHOLE = 16384.0
 
 Floats = NDArray[np.float32]
 
@@ -75,13 +78,15 @@ class BucketShapes:
             directions: (n_buckets, dims) float32 of length 1, or zero; those it was made with.
         """
         n_groups, rank, dims = self.axes.shape
-        means = directions * (self.lengths.astype(np.float32) / np.float32(255))[:, None]
-        axes = self.axes.reshape(-1, dims).astype(np.float32) / np.float32(_BYTE)
+        steps = np.maximum(np.abs(directions).max(axis=1, initial=0.0), _SMALLEST) / _BYTE
+        means = np.round(directions / steps[:, None]).astype(np.int8)
+        units = np.full(n_groups * rank, 1.0 / _BYTE)
         rest = self.shares[:, -1]
         beyond_rest = np.zeros((n_groups, n_groups, rank), dtype=np.float32)
         beyond_rest[range(n_groups), range(n_groups)] = self.shares[:, :-1] - rest[:, None]
         return ReadyShapes(
-            np.concatenate([means, axes]),
+            np.concatenate([means, self.axes.reshape(-1, dims)]),
+            np.concatenate([steps * self.lengths / 255.0, units]).astype(np.float32),
             np.sqrt(_from_log(self.traces)),
             self.groups.astype(np.intp),
             beyond_rest.reshape(n_groups, -1),
@@ -94,8 +99,10 @@ class ReadyShapes:
     """See `BucketShapes`: what one product with a query gives all of.
 
     Attributes:
-        rows: (n_buckets + n_groups * rank, dims) float32, means of the buckets, then the axes of
-            each group.
+        rows: (n_buckets + n_groups * rank, dims) int8, means of the buckets, then the axes of each
+            group. As bytes they are read from memory in a quarter of the time, and what that
+            changes is a hundredth of a spread.
+        steps: (n_buckets + n_groups * rank,) float32, what 1 stands for in each row.
         deviations: (n_buckets,) float32, square roots of the traces.
         groups: (n_buckets,) the group of each bucket.
         beyond_rest: (n_groups, n_groups * rank) float32, of each group the shares of its axes
@@ -103,7 +110,8 @@ class ReadyShapes:
         rest: (n_groups,) float32, the share of any other direction.
     """
 
-    rows: Floats
+    rows: NDArray[np.int8]
+    steps: Floats
     deviations: Floats
     groups: NDArray[np.intp]
     beyond_rest: Floats
@@ -115,7 +123,7 @@ class ReadyShapes:
         Args:
             query: (dims,) float32 of length 1.
         """
-        found = products(self.rows, query)
+        found = _products(self.rows, self.steps, query)
         n_buckets = len(self.groups)
         along = found[n_buckets:]
         along *= along
@@ -123,6 +131,21 @@ class ReadyShapes:
         variance += self.rest
         scales = np.sqrt(np.maximum(variance, np.float32(_SMALLEST)))
         return Facts(found[:n_buckets], scales, self)
+
+
+@compiled
+def _products(rows: NDArray[np.int8], steps: Floats, query: Floats) -> Floats:
+    """(n,) of (n, dims) rows with a query of length 1, in whole numbers of 32 bits."""
+    whole = np.empty(len(query), dtype=np.int16)
+    for j in range(len(query)):
+        whole[j] = round(query[j] * _WHOLE)
+    found = np.empty(len(rows), dtype=np.float32)
+    for i in range(len(rows)):
+        total = np.int32(0)
+        for j in range(len(whole)):
+            total += np.int32(rows[i, j]) * np.int32(whole[j])
+        found[i] = total * steps[i] / _WHOLE
+    return found
 
 
 def measure_shapes(

@@ -21,17 +21,14 @@ _LEAST = 1e-8
 class Tail:
     """P(score of a document >= s) as a function of z = (s - mean) / spread.
 
-    Args:
-        logs: (N_STEPS,) its logarithm from LOW to HIGH, falling.
+    Attributes:
+        logs: (N_STEPS,) float32 its logarithm from LOW to HIGH, falling.
+        table: (N_STEPS,) float32: of z at place `ORIGIN` + z * `STEPS`, cut off to a whole number.
     """
 
     def __init__(self, logs: Floats) -> None:
         self.logs = logs
-        self._table = np.exp(logs)
-
-    def at(self, steps: Floats) -> Floats:
-        """Of each z, given as `ORIGIN` + z * `STEPS`, to the nearest step."""
-        return self._table.take(steps.astype(np.intp), mode="clip")
+        self.table = np.exp(logs)
 
 
 def measure_tail(measured: Iterable[Measured]) -> Tail:

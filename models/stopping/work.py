@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiled import compiled
 from ..probing.directory import Counts
 from .shapes import Facts
 from .tail import ORIGIN, STEPS, Floats, Tail
@@ -16,104 +18,74 @@ _STEP = 16
 _GUESS = 1.0
 _TRIED = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.5], dtype=np.float32)
 _TURNS = 3
-_FEWEST, _FLAT, _HIGHEST = 1e-6, 1e-6, 2.0
+_FEWEST, _FLAT, _HIGHEST, _FARTHEST = 1e-6, 1e-6, 2.0, 4.0
+_SMALLEST = 1e-9
 #: A mean cosine below all.
 _NOWHERE = -9.0
 
 
-@dataclass(frozen=True)
-class Work:
+class _Buckets(NamedTuple):
     """Near buckets, then the sample of the others; arrays of float32.
 
     Attributes:
-        near: (m,) buckets.
         counts: (m + r,) documents, those of the sample times what each stands for.
         means: (m + r,) see `Facts`.
         spreads: (m + r,) see `Facts`.
         slopes, starts: (m + r,) steps of the tail that a score takes, and where those begin.
     """
 
-    near: NDArray[np.intp]
     counts: Floats
     means: Floats
     spreads: Floats
     slopes: Floats
     starts: Floats
 
-    @classmethod
-    def on(cls, near: NDArray[np.intp], counts: Floats, means: Floats, spreads: Floats) -> "Work":
-        """See `Work`."""
-        slopes = np.float32(STEPS) / spreads
-        starts = means * slopes
-        starts -= np.float32(ORIGIN)
-        return cls(near, counts, means, spreads, slopes, starts)
+
+@dataclass(frozen=True)
+class Work:
+    """Near buckets, then the sample of the others.
+
+    Attributes:
+        near: (m,) buckets.
+        buckets: see `_Buckets`: what is known of them.
+    """
+
+    near: NDArray[np.int64]
+    buckets: _Buckets
 
     @property
     def n_near(self) -> int:
         """How many are near."""
         return len(self.near)
 
-    def steps(self, scores: np.float32 | Floats) -> Floats:
-        """How many spreads a score lies above each bucket's mean, as `Tail.at` takes it: (m + r,).
+    @property
+    def counts(self) -> Floats:
+        """See `_Buckets`."""
+        return self.buckets.counts
 
-        Of (s, 1) scores (s, m + r).
+    @property
+    def spreads(self) -> Floats:
+        """See `_Buckets`."""
+        return self.buckets.spreads
+
+    def reaching(self, score: float, tail: Tail) -> tuple[Floats, Floats]:
+        """How far a score lies above each bucket's mean, and documents that should reach it.
+
+        Returns:
+            (m + r,) float32 as `Tail` takes it, `ORIGIN` + z * `STEPS`, and (m + r,) float32.
         """
-        steps: Floats = scores * self.slopes
-        steps -= self.starts
-        return steps
+        steps, reaching = _reaching(self.buckets, tail.table, score)
+        return steps, reaching
 
-    def reaching(self, scores: Floats, tail: Tail) -> Floats:
-        """Documents that are expected to reach each of (s,) scores: (s,)."""
-        # Not `@`: of five buckets OpenBLAS, in some processes, says an invalid value that there is
-        # not, which NumPy passes on as a warning.
-        reaching: Floats = np.einsum("sm,m->s", tail.at(self.steps(scores[:, None])), self.counts)
-        return reaching
-
-    def kth_score(self, k: int, tail: Tail) -> np.float32:
+    def kth_score(self, k: int, tail: Tail) -> float:
         """The score that k documents are expected to reach, between a few that are tried."""
-        highest = self.means.argmax()
-        spread = self.spreads[highest]
-        score = float(self.means[highest] + _GUESS * spread)
-        around = spread * _TRIED
-        for _ in range(_TURNS):
-            scores = np.float32(score) + around
-            score = _where(scores.tolist(), self.reaching(scores, tail).tolist(), k)
-            if scores[0] <= score <= scores[-1]:
-                break
-        return np.float32(min(max(score, -1.0), _HIGHEST))
-
-
-def _where(scores: list[float], reaching: list[float], k: int) -> float:
-    """The score that k reach: between two of those tried, or as far beyond them as their line."""
-    at = 1
-    while at < len(scores) - 1 and reaching[at] > k:
-        at += 1
-    above, below = (math.log(max(reaching[i], _FEWEST) / k) for i in (at - 1, at))
-    part = above / (above - below) if above - below > _FLAT else 0.0
-    return scores[at - 1] + min(max(part, -4.0), 4.0) * (scores[at] - scores[at - 1])
+        score: float = _kth_score(self.buckets, tail.table, k)
+        return score
 
 
 def work_on(facts: Facts, counts: Counts, best: int | None) -> Work:
-    """About so many of the nearest buckets, and a sample of the others; None for all buckets.
-
-    Where the nearest end is read off a sample: to part all takes longer than all else. Where most
-    buckets are filled the few empty ones are no burden, and nothing has to be gathered.
-    """
-    means, filled = facts.means, counts.filled
-    is_gathered = best is None or 2 * len(filled) < len(means)
-    if is_gathered:
-        means = means[filled]
-    if best is None or len(means) < 2 * best:
-        return _work(facts, counts, filled, filled[:0])
-    sample = means[::_STEP]
-    last = len(sample) - 1 - best // _STEP
-    limit = np.partition(sample, last)[last]
-    (near,) = (means >= limit).nonzero()
-    (far,) = (sample < limit).nonzero()
-    far *= _STEP
-    if is_gathered:
-        near, far = filled[near], filled[far]
-    return _work(facts, counts, near, far)
+    """About so many of the nearest buckets, and a sample of the others; None for all buckets."""
+    return _work(facts, counts, *_parted(facts.means, counts.filled, best or 0))
 
 
 def beyond(facts: Facts, counts: Counts, buckets: NDArray[np.int64]) -> tuple[Facts, Counts]:
@@ -128,11 +100,122 @@ def work_within(facts: Facts, counts: Counts, buckets: NDArray[np.int64]) -> Wor
     return _work(facts, counts, buckets, buckets[:0])
 
 
-def _work(facts: Facts, counts: Counts, near: NDArray[np.intp], far: NDArray[np.intp]) -> Work:
-    both = np.concatenate([near, far]) if len(far) else near
-    own = counts.by_id.take(both)
-    if len(far):
-        rest = own[len(near) :]
-        left = counts.total - float(np.add.reduce(own[: len(near)], dtype=np.float64))
-        rest *= max(left, 0.0) / max(float(np.add.reduce(rest, dtype=np.float64)), 1e-9)
-    return Work.on(near, own, facts.means.take(both), facts.spreads(both))
+def _work(facts: Facts, counts: Counts, near: NDArray[np.int64], far: NDArray[np.int64]) -> Work:
+    shapes = facts.shapes
+    deviations, groups = shapes.deviations, shapes.groups
+    gathered = _gathered(
+        near, far, counts.by_id, counts.total, facts.means, facts.scales, groups, deviations
+    )  # fmt: skip
+    return Work(near, _Buckets(*gathered))
+
+
+@compiled
+def _parted(
+    means: Floats, filled: NDArray[np.int64], best: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The nearest buckets, and a sample of the others.
+
+    Where the nearest end is read off a sample: to part all takes longer than all else. Where most
+    buckets are filled the few empty ones are no burden.
+    """
+    is_gathered = best == 0 or 2 * len(filled) < len(means)
+    n = len(filled) if is_gathered else len(means)
+    if best == 0 or n < 2 * best:
+        return filled, filled[:0]
+    sample = np.empty((n + _STEP - 1) // _STEP, dtype=np.float32)
+    for i in range(len(sample)):
+        at = _STEP * i
+        sample[i] = means[filled[at] if is_gathered else at]
+    last = len(sample) - 1 - best // _STEP
+    limit = np.partition(sample, last)[last]
+    near, far = np.empty(n, dtype=np.int64), np.empty(len(sample), dtype=np.int64)
+    n_near = n_far = 0
+    for at in range(n):
+        bucket = filled[at] if is_gathered else at
+        if means[bucket] >= limit:
+            near[n_near] = bucket
+            n_near += 1
+        elif at % _STEP == 0:
+            far[n_far] = bucket
+            n_far += 1
+    return near[:n_near].copy(), far[:n_far].copy()
+
+
+@compiled
+def _gathered(
+    near: NDArray[np.int64],
+    far: NDArray[np.int64],
+    by_id: Floats,
+    total: float,
+    means: Floats,
+    scales: Floats,
+    groups: NDArray[np.int64],
+    deviations: Floats,
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """See `_Buckets`."""
+    n_near, n = len(near), len(near) + len(far)
+    counts, mean = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
+    spread, slopes = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
+    starts = np.empty(n, dtype=np.float32)
+    left, there = total, 0.0
+    for i in range(n):
+        bucket = near[i] if i < n_near else far[i - n_near]
+        counts[i] = by_id[bucket]
+        mean[i] = means[bucket]
+        spread[i] = scales[groups[bucket]] * deviations[bucket]
+        slopes[i] = STEPS / spread[i]
+        starts[i] = mean[i] * slopes[i] - ORIGIN
+        if i < n_near:
+            left -= counts[i]
+        else:
+            there += counts[i]
+    counts[n_near:] *= np.float32(max(left, 0.0) / max(there, _SMALLEST))
+    return counts, mean, spread, slopes, starts
+
+
+@compiled
+def _documents(buckets: _Buckets, table: Floats, score: float) -> float:
+    """That are expected to reach a score."""
+    total, last = 0.0, len(table) - 1
+    for i in range(len(buckets.counts)):
+        step = int(score * buckets.slopes[i] - buckets.starts[i])
+        total += table[min(max(step, 0), last)] * buckets.counts[i]
+    return total
+
+
+@compiled
+def _reaching(buckets: _Buckets, table: Floats, score: float) -> tuple[Floats, Floats]:
+    """See `Work.reaching`."""
+    last = len(table) - 1
+    steps, reaching = np.empty_like(buckets.counts), np.empty_like(buckets.counts)
+    for i in range(len(steps)):
+        steps[i] = score * buckets.slopes[i] - buckets.starts[i]
+        reaching[i] = table[min(max(int(steps[i]), 0), last)] * buckets.counts[i]
+    return steps, reaching
+
+
+@compiled
+def _kth_score(buckets: _Buckets, table: Floats, k: int) -> float:
+    """See `Work.kth_score`."""
+    highest = buckets.means.argmax()
+    spread = buckets.spreads[highest]
+    score = float(buckets.means[highest] + _GUESS * spread)
+    for _ in range(_TURNS):
+        # Where k lie between: between two of those tried, or as far beyond them as their line.
+        at = 0
+        low = score + spread * _TRIED[0]
+        n_low = _documents(buckets, table, low)
+        high, n_high = low, n_low
+        while at < len(_TRIED) - 1 and (at == 0 or n_high > k):
+            at += 1
+            low, n_low = high, n_high
+            high = score + spread * _TRIED[at]
+            n_high = _documents(buckets, table, high)
+        above = math.log(max(n_low, _FEWEST) / k)
+        below = math.log(max(n_high, _FEWEST) / k)
+        part = above / (above - below) if above - below > _FLAT else 0.0
+        lowest, farthest = score + spread * _TRIED[0], score + spread * _TRIED[-1]
+        score = low + min(max(part, -_FARTHEST), _FARTHEST) * (high - low)
+        if lowest <= score <= farthest:
+            break
+    return min(max(score, -1.0), _HIGHEST)
