@@ -215,9 +215,9 @@ class Dialect(ABC):
         return f"(1.0 + cosineSimilarity(params.{name}, {self.script_field})) / 2.0"
 
 
-def direction(vector: Vector) -> list[float]:
+def direction(vector: Vector) -> Vector:
     """A query as engines get it: of length 1, as they square in float32 and go by cosines."""
-    scaled: list[float] = unit(vector).tolist()
+    scaled: Vector = unit(vector).astype(np.float32)
     return scaled
 
 

@@ -61,7 +61,7 @@ class ElasticsearchDialect(Dialect):
     ) -> Body:
         """See `Dialect`. Each shard answers with n."""
         field = spec.fields.sketch(spec.sketch)
-        inner = {"field": field, "query_vector": sketch.tolist(), "k": n, "num_candidates": n}
+        inner = {"field": field, "query_vector": sketch, "k": n, "num_candidates": n}
         return {"knn": {**inner, "filter": within}}
 
     def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:

@@ -100,7 +100,7 @@ double length = Math.sqrt(square);"""
         self, spec: IndexSpec, sketch: NDArray[np.int8], n: int, within: Body
     ) -> Body:
         """See `Dialect`. Each segment answers with n."""
-        inner = {"vector": sketch.tolist(), "k": n, "filter": within}
+        inner = {"vector": sketch, "k": n, "filter": within}
         return {"knn": {spec.fields.sketch(spec.sketch): inner}}
 
     def knn(self, spec: IndexSpec, vector: Vector, k: int, within: Body | None) -> Body:

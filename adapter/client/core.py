@@ -17,7 +17,7 @@ from ...errors import (
 from ...ingest.documents import Document, check_several, checked
 from ...ingest.hashers import Hasher
 from ..catalog import Catalog, HashedIndex, hasher_of
-from ..engines.calls import Calls, Steps, Work
+from ..engines.calls import Calls, Steps, Work, plain
 from ..engines.engine import Engine
 from ..engines.joint import all_well, joined
 from ..engines.names import check_type
@@ -96,7 +96,7 @@ class Core:
 
     def rewrite(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
         """The body that `search` would send last."""
-        return (yield from self.plan(index, body))[0]
+        return plain((yield from self.plan(index, body))[0])
 
     def explain(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
         """What a search would do and why, for people and for machines."""
@@ -110,7 +110,7 @@ class Core:
             clauses.append((yield from known.field(one.site.field).explain(index, one)))
         two = in_two(body, planned)
         steps = {"requests": 1 if two is None else 2, "second_for": two}
-        return {"index": index, **about, **steps, "clauses": clauses, "body": rewritten}
+        return {"index": index, **about, **steps, "clauses": clauses, "body": plain(rewritten)}
 
     def plan(
         self, index: str, body: Mapping[str, Any], *, exact: bool = False

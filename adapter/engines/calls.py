@@ -221,6 +221,16 @@ def to_json(body: Any) -> bytes:
         raise InputError(f"the request cannot be written as JSON ({error})") from error
 
 
+def plain(body: Json) -> Json:
+    """A body as whoever reads its JSON has it: lists in place of arrays.
+
+    Raises:
+        InputError: see `to_json`.
+    """
+    same: Json = orjson.loads(to_json(body))
+    return same
+
+
 def release(version: str) -> tuple[int, int]:
     """Major and minor of a version number."""
     major, minor = version.split(".")[:2]

@@ -48,18 +48,17 @@ class Regression:
 @compiled
 def _logit(row: Floats, a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, f: Floats) -> float:
     """See `Regression`."""
-    one = np.empty_like(b)
-    for j in range(len(b)):
-        total = float(b[j])
-        for i in range(len(row)):
-            total += row[i] * a[i, j]
-        one[j] = math.tanh(total)
+    one, two = b.copy(), d.copy()
+    for i in range(len(row)):
+        for j in range(len(one)):
+            one[j] += row[i] * a[i, j]
+    for i in range(len(one)):
+        above = np.float32(math.tanh(one[i]))
+        for j in range(len(two)):
+            two[j] += above * c[i, j]
     logit = float(f[0])
-    for j in range(len(d)):
-        total = float(d[j])
-        for i in range(len(b)):
-            total += one[i] * c[i, j]
-        logit += math.tanh(total) * e[j, 0]
+    for i in range(len(two)):
+        logit += math.tanh(two[i]) * e[i, 0]
     return logit
 
 

@@ -7,6 +7,7 @@ scores of different queries have no common tail; along the query they nearly do.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _SMALLEST = 1e-9
 _WHOLE = 16384.0
 
 Floats = NDArray[np.float32]
+T = TypeVar("T", np.int8, np.float32)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class BucketShapes:
         beyond_rest = np.zeros((n_groups, n_groups, rank), dtype=np.float32)
         beyond_rest[range(n_groups), range(n_groups)] = self.shares[:, :-1] - rest[:, None]
         return ReadyShapes(
-            np.concatenate([means, self.axes.reshape(-1, dims)]),
+            _in_quarters(np.concatenate([means, self.axes.reshape(-1, dims)])),
             np.concatenate([steps * self.lengths / 255.0, units]).astype(np.float32),
             np.sqrt(_from_log(self.traces)),
             self.groups.astype(np.intp),
@@ -99,9 +101,9 @@ class ReadyShapes:
     """See `BucketShapes`: what one product with a query gives all of.
 
     Attributes:
-        rows: (n_buckets + n_groups * rank, dims) int8, means of the buckets, then the axes of each
-            group. As bytes they are read from memory in a quarter of the time, and what that
-            changes is a hundredth of a spread.
+        rows: (n_buckets + n_groups * rank, 4, dims / 4) int8, means of the buckets, then the axes
+            of each group, with zeros behind. As bytes they are read in a quarter of the time, and
+            what that changes is a hundredth of a spread.
         steps: (n_buckets + n_groups * rank,) float32, what 1 stands for in each row.
         deviations: (n_buckets,) float32, square roots of the traces.
         groups: (n_buckets,) the group of each bucket.
@@ -123,7 +125,7 @@ class ReadyShapes:
         Args:
             query: (dims,) float32 of length 1.
         """
-        found = _products(self.rows, self.steps, query)
+        found = _products(self.rows, self.steps, _in_quarters(query[None])[0])
         n_buckets = len(self.groups)
         along = found[n_buckets:]
         along *= along
@@ -133,18 +135,34 @@ class ReadyShapes:
         return Facts(found[:n_buckets], scales, self)
 
 
+def _in_quarters(rows: NDArray[T]) -> NDArray[T]:
+    """(n, 4, m) of (n, dims), with zeros behind."""
+    n, dims = rows.shape
+    quarters = np.zeros((n, 4 * -(-dims // 4)), dtype=rows.dtype)
+    quarters[:, :dims] = rows
+    return quarters.reshape(n, 4, -1)
+
+
 @compiled
 def _products(rows: NDArray[np.int8], steps: Floats, query: Floats) -> Floats:
-    """(n,) of (n, dims) rows with a query of length 1, in whole numbers of 32 bits."""
-    whole = np.empty(len(query), dtype=np.int16)
-    for j in range(len(query)):
-        whole[j] = round(query[j] * _WHOLE)
-    found = np.empty(len(rows), dtype=np.float32)
-    for i in range(len(rows)):
-        total = np.int32(0)
-        for j in range(len(whole)):
-            total += np.int32(rows[i, j]) * np.int32(whole[j])
-        found[i] = total * steps[i] / _WHOLE
+    """(n,) of (n, 4, m) rows with a (4, m) query of length 1, in whole numbers of 32 bits.
+
+    Four sums at once take half the time of one, where each step would wait for the one before.
+    """
+    n, m = len(rows), query.shape[1]
+    whole = np.empty((4, m), dtype=np.int16)
+    for quarter in range(4):
+        for j in range(m):
+            whole[quarter, j] = round(query[quarter, j] * _WHOLE)
+    found = np.empty(n, dtype=np.float32)
+    for i in range(n):
+        a = b = c = d = np.int32(0)
+        for j in range(m):
+            a = np.int32(a + np.int32(rows[i, 0, j]) * np.int32(whole[0, j]))
+            b = np.int32(b + np.int32(rows[i, 1, j]) * np.int32(whole[1, j]))
+            c = np.int32(c + np.int32(rows[i, 2, j]) * np.int32(whole[2, j]))
+            d = np.int32(d + np.int32(rows[i, 3, j]) * np.int32(whole[3, j]))
+        found[i] = (a + b + c + d) * steps[i] / _WHOLE
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.words import FIELD
 
+from meta4.adapter.engines.calls import plain
 from meta4.adapter.fields.vectors.request import PlannedVectors
 from meta4.adapter.search.clauses import find_sites
 from meta4.adapter.search.plan import RequestPlan
@@ -114,7 +115,7 @@ def rewritten(name, dialect):
     else:
         result = with_documents(body, planned, [FOUND] * len(planned))
     assert json.dumps(body) == before, "the caller's body was changed"
-    return json.loads(json.dumps(result))
+    return plain(result)
 
 
 def golden(name, engine):

@@ -120,7 +120,7 @@ class PlannedVectors(PlannedClause):
     def _buckets(self) -> Body:
         """What lies in the probed buckets."""
         assert self.plan.probes is not None
-        terms = [self.model.terms[bucket] for bucket in self.plan.probes.buckets.tolist()]
+        terms = list(map(self.model.terms.__getitem__, self.plan.probes.buckets.tolist()))
         return {"terms": {self.spec.fields.keyword(self.plan.keyword): terms}}
 
     @property
