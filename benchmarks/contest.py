@@ -18,7 +18,7 @@ from meta4.adapter.engines.node.elasticsearch import ElasticsearchServer
 from meta4.adapter.engines.node.folders import default_data
 from meta4.adapter.engines.node.opensearch import OpenSearchServer
 from meta4.adapter.engines.node.server import Server
-from meta4.adapter.fields.vectors.tune import N_QUERIES
+from meta4.adapter.fields.vectors.tuning.tune import N_QUERIES
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure import comparison

@@ -12,7 +12,7 @@ from meta4 import Document, HashModel, Meta4
 from meta4.adapter.cli.common import counting
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.engine import Engine
-from meta4.adapter.fields.vectors.tune import N_QUERIES
+from meta4.adapter.fields.vectors.tuning.tune import N_QUERIES
 from meta4.adapter.load.loader import LoadReport, load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index

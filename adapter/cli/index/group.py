@@ -10,7 +10,7 @@ from ....models.probing.ranking import PLANS, Plan
 from ...catalog import read_field
 from ...fields.field import Options
 from ...fields.kinds import kind_taking, new_field
-from ...fields.vectors.tune import N_QUERIES
+from ...fields.vectors.tuning.tune import N_QUERIES
 from ...manage import heal, indexes
 from ...measure.tune import tune_index
 from ..common import (

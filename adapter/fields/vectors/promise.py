@@ -17,8 +17,8 @@ from ...engines.engine import Engine
 from ...searches import read_searches
 from ..promise import Basis, Judge, Judged, Promise, Question, Table, TuneOptions
 from ..recall import recall_by_score
-from ..vectors import tune
-from .exact import draw_queries
+from .tuning import tune
+from .tuning.exact import draw_queries
 
 if TYPE_CHECKING:
     from .field import VectorField

@@ -3,30 +3,27 @@
 What it then promises is about each request by itself; see `meta4.models.stopping`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....ingest.documents import value_at
-from ....mappings.spec import IndexSpec
-from ....models.embeddings import as_embedding, embedding_fault, unit
-from ....models.model import HashModel
-from ....models.probing.directory import Directory, bucket_id
-from ....models.stopping.adjusting import Answered, adjust
-from ....models.stopping.fitting import ENOUGH, fit_outlook
-from ....models.stopping.record import OutlookRecord, QuerySource, pack
-from ....models.stopping.shapes import measure_shapes
-from ....models.stopping.situations import N_KINDS, Sample, distinct_rows
-from ...engines.engine import Engine
-from ..queries import shuffled
+from .....mappings.spec import IndexSpec
+from .....models.embeddings import unit
+from .....models.model import HashModel
+from .....models.probing.directory import Directory, bucket_id
+from .....models.stopping.adjusting import Answered, adjust
+from .....models.stopping.fitting import ENOUGH, fit_outlook
+from .....models.stopping.record import OutlookRecord, QuerySource, pack
+from .....models.stopping.shapes import measure_shapes
+from .....models.stopping.situations import N_KINDS, Sample, distinct_rows
+from ....engines.engine import Engine
 from .exact import Query, draw_queries, exact_neighbours
+from .sample import sample_hashed
 
 #: Documents that it is fitted on where an index has more, and numbers that these may have.
 _SAMPLED, _NUMBERS = 60_000, 24_000_000
-#: Numbers that are asked for in one response.
-_AT_ONCE = 4_000_000
 #: How far the exact answers reach.
 _DEPTH = 1_000
 #: Documents of each sort that it is held against; given queries, at most so many.
@@ -66,7 +63,8 @@ def tune_outlook(
     # First of all: that says in words where no vector can be read.
     n_held = min(n_queries, _HELD)
     documents = _distinct(draw_queries(engine, index, spec, n_held, seed, None, spec.hashed))
-    ids, embeddings, homes = _sample(engine, index, spec, seed)
+    n_sampled = min(_SAMPLED, _NUMBERS // spec.dims)
+    ids, embeddings, homes = sample_hashed(engine, index, spec, n_sampled, seed)
     shapes = measure_shapes(model.centroids, embeddings, homes)
     n_each = min(max(n_queries // _QUERIES_A_SITUATION, _FEWEST_SITUATIONS), ENOUGH)
     n_hashed = max(directory.n_documents - directory.n_strays, len(homes))
@@ -155,45 +153,3 @@ def _asked(
         own = draw_queries(engine, index, spec, min(n_queries, _GIVEN), seed, given)
         asked.append(("given", own))
     return asked
-
-
-def _sample(
-    engine: Engine, index: str, spec: IndexSpec, seed: int
-) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64]]:
-    """Ids, directions and homes of hashed documents, drawn; of all where they are few.
-
-    Returns:
-        n ids, (n, dims) float32 of length 1, and (n,) int64.
-    """
-    path = spec.fields.bucket
-    body = {"_source": [spec.field, path], "query": spec.hashed}
-    n_hashed = engine.count(index, spec.hashed)
-    n = min(_SAMPLED, _NUMBERS // spec.dims)
-    found: dict[str, tuple[NDArray[np.float32], int]] = {}
-    few = n_hashed <= n
-    hits = engine.scan(index, body) if few else _drawn(engine, index, spec, body, seed, n)
-    for hit in hits:
-        terms = value_at(hit.get("_source", {}), path)
-        first = terms[0] if isinstance(terms, list) and terms else None
-        bucket = bucket_id(first, spec.n_buckets)
-        vector = value_at(hit.get("_source", {}), spec.field)
-        if bucket is None or embedding_fault(vector, spec.dims) is not None:
-            continue
-        found[hit["_id"]] = (as_embedding(vector, spec.dims), bucket)
-        if len(found) == n:
-            break
-    vectors = np.stack([vector for vector, _ in found.values()])
-    homes = np.asarray([bucket for _, bucket in found.values()], dtype=np.int64)
-    return list(found), unit(vectors).astype(np.float32), homes
-
-
-def _drawn(
-    engine: Engine, index: str, spec: IndexSpec, body: Any, seed: int, n: int
-) -> Iterator[Any]:
-    """Hits of random documents, some of them more than once."""
-    size = max(1, min(10_000, _AT_ONCE // spec.dims))
-    for turn in range(2 * -(-n // size)):
-        scored = shuffled([body["query"]], seed * 1000 + turn)
-        asked = {**body, "size": size, "query": scored, "track_total_hits": False}
-        answer = engine.search(index, asked, params=engine.vectors_in_source())
-        yield from answer["hits"]["hits"]

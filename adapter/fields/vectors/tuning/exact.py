@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import EmbeddingError, InputError
-from ....mappings.fields import Keyword
-from ....mappings.spec import IndexSpec
-from ....models.embeddings import as_embedding, embedding_fault
-from ...engines.engine import Engine
-from ..queries import sample_documents
+from .....errors import EmbeddingError, InputError
+from .....mappings.fields import Keyword
+from .....mappings.spec import IndexSpec
+from .....models.embeddings import as_embedding, embedding_fault
+from ....engines.engine import Engine
+from ...queries import sample_documents
 
 _AT_ONCE = 8
 

@@ -6,23 +6,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import InputError
-from ....mappings.spec import IndexSpec
-from ....models.choice.judgement import Look, look
-from ....models.model import HashModel
-from ....models.probing.calibration import TARGETS, Calibration, QuerySource, calibrate
-from ....models.probing.directory import Directory, bucket_ids
-from ....models.stopping.record import OutlookRecord
-from ...engines.engine import Engine
-from ...search.clauses import SimilarClause, Site
-from ...search.plan import CHOICE_WORTH, FILTER_WORTH, RequestPlan
-from ..meta import write_spec
-from ..recall import recall_by_score
-from .directory import read_directories
+from .....errors import InputError
+from .....mappings.spec import IndexSpec
+from .....models.choice.judgement import Look, look
+from .....models.model import HashModel
+from .....models.probing.calibration import TARGETS, Calibration, QuerySource, calibrate
+from .....models.probing.directory import Directory, bucket_ids
+from .....models.stopping.record import OutlookRecord
+from ....engines.engine import Engine
+from ....search.clauses import SimilarClause, Site
+from ....search.plan import CHOICE_WORTH, FILTER_WORTH, RequestPlan
+from ...meta import write_spec
+from ...recall import recall_by_score
+from ..directory import read_directories
+from ..request import SMALLEST_K, PlannedVectors
 from .exact import Query, draw_queries, exact_neighbours
-from .first_phase import measure_windows
 from .fitting import tune_outlook
-from .request import SMALLEST_K, PlannedVectors
+from .windows import measure_windows
 
 N_QUERIES = 2000
 #: How far out the truth of most queries reaches.
