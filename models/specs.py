@@ -1,5 +1,6 @@
 """What a user chooses about a hash model, one pydantic class for each kind."""
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -9,6 +10,8 @@ from .codes import MAX_BITS, MIN_BITS
 
 Bits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(max_length=16)]
+#: Documents a cell, and cells: more take a request longer to choose among than they save.
+_A_CELL, _FEWEST_CELLS, _MOST_CELLS = 40, 16, 16_384
 #: What buckets are made of decides which plans have a meaning.
 BucketKind = Literal["bits", "cells", "routed", "classes"]
 
@@ -62,6 +65,12 @@ class CellBucketsSpec(Spec):
     #: SOAR's λ: how much a second cell is favoured whose residual is orthogonal to the first's.
     soar_lambda: Annotated[float, Field(ge=0.0)] = 1.0
     iterations: Annotated[int, Field(ge=1)] = 12
+
+
+def cells_for(n_documents: int) -> int:
+    """As many cells as so many documents are looked for best by: a power of two."""
+    wanted = 2 ** round(math.log2(max(n_documents, 1) / _A_CELL))
+    return int(min(max(wanted, _FEWEST_CELLS), _MOST_CELLS))
 
 
 class CellsSpec(CellBucketsSpec):

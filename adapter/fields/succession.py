@@ -1,7 +1,7 @@
 """How a field comes into another index: of another model, or in another cluster."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ...errors import ConflictError
@@ -13,6 +13,9 @@ from ..engines.engine import Engine
 
 if TYPE_CHECKING:
     from .field import Field
+
+
+Stages = Callable[[str, int, int], None]
 
 
 class Change(Protocol):
@@ -83,6 +86,22 @@ class Succession(ABC):
 
         Raises:
             InputError: a model that does not fit.
+        """
+
+    @abstractmethod
+    def retrained(self, engine: Engine, index: str, progress: Stages) -> tuple[Any, Any]:
+        """A newer model of this one's name, stored: trained on what an index has now.
+
+        Args:
+            engine: where.
+            index: which index.
+            progress: called with a stage, how far it is, and how far it goes.
+
+        Returns:
+            What it is referred to by, and the model itself.
+
+        Raises:
+            InputError: its kind is not trained, or there is nothing to train on.
         """
 
     @abstractmethod

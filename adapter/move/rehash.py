@@ -13,8 +13,9 @@ from ..engines.engine import Engine
 from ..engines.names import check_index
 from ..engines.place import Place, settings_of
 from ..fields.field import Field
+from ..fields.kinds import model_for
 from ..fields.meta import write_spec
-from ..fields.succession import Change
+from ..fields.succession import Change, Stages
 from ..load.loader import LoadReport
 from ..manage.heal import heal_index
 from ..manage.indexes import make_index
@@ -145,6 +146,26 @@ def rehash_index(
         evaluation = _measure(engine, target, n_queries)
     _end(engine, target, move, before)
     return _report(move, source, target, change, evaluation)
+
+
+def retrained(engine: Engine, alias: str, progress: Stages) -> tuple[Any, Any]:
+    """A model trained on what an alias's index has now; that of a move that was begun, if any.
+
+    Args:
+        engine: where.
+        alias: what clients use.
+        progress: see `Succession.retrained`.
+
+    Raises:
+        NotFoundError, ConflictError: as `rehash_index`.
+        InputError: see `Succession.retrained`.
+    """
+    source = behind(engine, alias)
+    field = read_field(engine, source)
+    begun = _begun(engine, alias)
+    if begun is not None:
+        return model_for(engine, field, read_field(engine, begun).mark)
+    return field.succession.retrained(engine, source, progress)
 
 
 def check_embeddings(engine: Engine, alias: str, embeddings: NewEmbeddings) -> None:
@@ -284,18 +305,25 @@ def _measure(engine: Engine, index: str, n_queries: int) -> Evaluation | None:
 
 
 def _under_way(engine: Engine, alias: str, mark: str) -> str | None:
+    """The target of a move to a model that was begun and not finished."""
+    name = _begun(engine, alias)
+    if name is None:
+        return None
+    model = read_field(engine, name).mark
+    if model != mark:
+        raise ConflictError(
+            f"{alias!r} is being moved to {name!r} with model {model}; finish that with the "
+            f"same --model, or drop it with: meta4 index drop {name}"
+        )
+    return name
+
+
+def _begun(engine: Engine, alias: str) -> str | None:
     """The target of a move that was begun and not finished."""
     for name, mapping in sorted(engine.mappings(f"{_base(behind(engine, alias))[0]}-*").items()):
         state = state_in(mapping)
-        if state is None or state.alias != alias or not state.is_under_way or state.back:
-            continue
-        model = read_field(engine, name).mark
-        if model != mark:
-            raise ConflictError(
-                f"{alias!r} is being moved to {name!r} with model {model}; finish that with the "
-                f"same --model, or drop it with: meta4 index drop {name}"
-            )
-        return name
+        if state is not None and state.alias == alias and state.is_under_way and not state.back:
+            return name
     return None
 
 

@@ -33,6 +33,7 @@ from meta4.adapter.move.rehash import make_alias, rehash_index, roll_back
 from meta4.adapter.move.write_hold import AT_ONCE, writes_held
 from meta4.errors import ConflictError, EngineError, InputError, RefusedError
 from meta4.ingest.files.new_embeddings import NewEmbeddings
+from meta4.models.specs import cells_for
 
 pytestmark = pytest.mark.server
 #: Documents: fewer than a move is measured with, which costs as much as the rest of it; and as
@@ -188,6 +189,46 @@ def test_a_new_hash_under_load_and_the_way_back(node, engine, alias, other, vect
     assert not later.failed
     assert behind(engine, alias) == back.target == before
     assert_as_expected(engine, alias, later, vectors, str(read_spec(engine, before).model))
+
+
+def test_an_index_that_grew_gets_buckets_for_what_it_has(node, engine, alias, sample, vectors):
+    """It began with a model of few buckets; what doctor says is done, and cures it."""
+    few = HashModel.fit(SPECS["cells"].model_copy(update={"n_buckets": 4}), vectors[:1000])
+    rehash_index(engine, alias, ModelStore(engine).push("live", few), few)
+    (ill,) = [one for one in examine_index(engine, alias, n_queries=20) if one.what == "buckets"]
+    assert ill.level == "act"
+    assert "index rehash ALIAS --auto" in ill.todo
+    done = meta4_here("index", "rehash", alias, "--auto", "--json", url=node.url)
+    assert done.returncode == 0, done.stderr
+    spec = read_spec(engine, alias)
+    assert spec.model.name == "live"
+    assert spec.n_buckets == cells_for(N) == 16
+    assert json.loads(done.stdout)["documents"] == N
+    (well,) = [one for one in examine_index(engine, alias, n_queries=20) if one.what == "buckets"]
+    assert well.level == "fine"
+
+
+def test_a_move_with_a_trained_model_goes_on_with_it(engine, alias, monkeypatch):
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    ref, model = rehashing.retrained(engine, alias, lambda *_: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(moving.Move, "fill", cut)
+        with pytest.raises(KeyboardInterrupt):
+            rehash_index(engine, alias, ref, model)
+    heal_index(engine, alias)
+    again, _ = rehashing.retrained(engine, alias, lambda *_: None)
+    assert again == ref
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--auto", "--model", "m"), ("--auto", "--vectors", "some.npy")]
+)
+def test_one_new_model_is_to_be_named(node, arguments):
+    refused = meta4_here("index", "rehash", "nothing", *arguments, url=node.url)
+    assert refused.returncode == 2
+    assert "--auto" in refused.stderr
 
 
 @pytest.mark.parametrize("phase", ["filling", "moving", "late"])

@@ -13,7 +13,7 @@ from ...fields.field import Field
 from ...fields.kinds import model_for
 from ...move import rehash as rehashing
 from ...move.rehash import RehashReport
-from ..common import counting, engine_at, json_option, notes, print_json, url_option
+from ..common import counting, engine_at, json_option, notes, print_json, stages, url_option
 
 _vectors = click.option(
     "--vectors",
@@ -42,8 +42,11 @@ def alias_command(alias: str, name: str, url: str | None) -> None:
 
 @click.command("rehash")
 @click.argument("alias")
+@click.option("--model", "reference", help="The new model: a folder, or NAME[@VERSION].")
 @click.option(
-    "--model", "reference", required=True, help="The new model: a folder, or NAME[@VERSION]."
+    "--auto",
+    is_flag=True,
+    help="Train one on the index's own vectors, with as many cells as there are documents for.",
 )
 @_vectors
 @_ids
@@ -51,7 +54,8 @@ def alias_command(alias: str, name: str, url: str | None) -> None:
 @json_option
 def rehash_command(
     alias: str,
-    reference: str,
+    reference: str | None,
+    auto: bool,
     vectors: Path | None,
     ids: Path | None,
     url: str | None,
@@ -65,13 +69,26 @@ def rehash_command(
     these are given. Ended at any moment, the same command goes on.
 
     Example: meta4 index rehash words --model words-model-2
+
+    Example: meta4 index rehash words --auto
     """
+    if auto == (reference is not None):
+        raise InputError("name the new model with --model, or have one trained with --auto")
+    if auto and vectors is not None:
+        raise InputError(
+            "--auto trains on the vectors that the index has; for those of --vectors train a "
+            "model with 'meta4 train' and name it with --model"
+        )
     engine = engine_at(url)
     before = read_field(engine, alias)
     embeddings = _embeddings(before, vectors, ids)
     if embeddings is not None:
         rehashing.check_embeddings(engine, alias, embeddings)  # before a model is stored
-    ref, model = model_for(engine, before, reference)
+    if reference is not None:
+        ref, model = model_for(engine, before, reference)
+    else:
+        with stages() as progress:
+            ref, model = rehashing.retrained(engine, alias, progress)
     with _filling(f"rehashing {alias}") as filling:
         report = rehashing.rehash_index(
             engine, alias, ref, model, embeddings=embeddings, filling=filling

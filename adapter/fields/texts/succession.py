@@ -13,7 +13,7 @@ from ....models.kinds.minhash import MinHashSpec
 from ...engines.calls import Json
 from ...engines.engine import Engine
 from ..field import Field, Options
-from ..succession import Succession
+from ..succession import Stages, Succession
 
 if TYPE_CHECKING:
     from .field import TextField
@@ -39,6 +39,13 @@ class TextSuccession(Succession):
         if new_dims is not None:
             self.check_takes_embeddings()
         return self._field.new(engine, self._field.spec.field, ref, model, Options())
+
+    def retrained(self, engine: Engine, index: str, progress: Stages) -> tuple[Any, Any]:
+        """See `Succession`."""
+        raise InputError(
+            "a field of texts is hashed by a minhash model, which is trained on nothing; name "
+            "another with --model"
+        )
 
     def change(
         self, before: Field, embeddings: NewEmbeddings | None, *, re_embedded: bool = False

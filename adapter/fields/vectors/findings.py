@@ -7,6 +7,7 @@ from ....ingest.documents import value_at
 from ....mappings.spec import IndexSpec
 from ....models.model import HashModel
 from ....models.probing.directory import Directory, bucket_ids
+from ....models.specs import cells_for
 from ...engines.engine import Engine
 from ..field import Finding
 
@@ -14,6 +15,8 @@ from ..field import Finding
 _GIANT, _GIANT_SHARE = 20.0, 0.01
 #: Documents looked into for a random document's bucket, as a multiple of what equal ones take.
 _SKEW = 4.0
+#: Buckets are too few where so many times as many would be right.
+_TOO_FEW = 4
 #: Documents that say something.
 _FEWEST = 200
 #: Share of the newest documents that lie where the training data does not, beyond chance.
@@ -44,12 +47,13 @@ def bucket_finding(index: str, spec: IndexSpec, directory: Directory) -> Finding
         few = f"{found}; {directory.n_documents:,} documents are too few to tell"
         return Finding("buckets", "fine", few, "", figures)
     giant = largest > _GIANT * mean and largest > _GIANT_SHARE * counts.sum()
+    todo = f"meta4 index rehash ALIAS --auto ({index} behind an alias)"
     if giant or skew - by_chance > _SKEW:
-        todo = (
-            f"train a model on this index's vectors, then: meta4 index rehash ALIAS --model NEW "
-            f"({index} behind an alias)"
-        )
         return Finding("buckets", "act", found, todo, figures)
+    wanted = cells_for(directory.n_documents)
+    if wanted >= _TOO_FEW * spec.n_buckets:
+        few = f"with {wanted:,} buckets requests look into less: {todo}"
+        return Finding("buckets", "act", found, few, figures)
     return Finding("buckets", "fine", found, "", figures)
 
 
@@ -73,8 +77,8 @@ def drift_finding(engine: Engine, index: str, spec: IndexSpec, model: HashModel)
     )
     if drift > _DRIFT and drift > _DRIFT_ERRORS * error:
         todo = (
-            "more is looked into than need be: train a model on newer vectors, then: "
-            "meta4 index rehash ALIAS --model NEW"
+            "more is looked into than need be: meta4 index rehash ALIAS --auto, or train a model "
+            "on newer vectors, then: meta4 index rehash ALIAS --model NEW"
         )
         return Finding("drift", "act", found, todo, figures)
     return Finding("drift", "fine", found, "", figures)

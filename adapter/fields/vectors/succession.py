@@ -11,17 +11,21 @@ from ....mappings.spec import FirstPhase, ModelRef
 from ....models.embeddings import as_embedding, unit
 from ....models.model import HashModel
 from ....models.probing.ranking import default_plan
+from ....models.specs import CellsSpec, cells_for
 from ...engines.calls import Json
 from ...engines.engine import Engine
 from ...model_store import ModelStore
 from ..field import Field
-from ..succession import Succession
+from ..succession import Stages, Succession
 from .first_phase import directions_for
 from .hashers import EmbeddingChange, KeptHashes
+from .tuning.sample import sample_hashed
 
 if TYPE_CHECKING:
     from .field import VectorField
 
+#: Numbers of the vectors that a model is trained on, and which are drawn.
+_TRAINED_ON, _SEED = 60_000_000, 0
 #: Of a vector with its copy: engines keep float32, OpenSearch directions only.
 _SAME_COSINE = 1.0 - 1e-5
 
@@ -68,6 +72,23 @@ class VectorSuccession(Succession):
             "former_models": (str(before.model),),
         }
         return self._field.of(engine, before.model_copy(update=changes), model)
+
+    def retrained(self, engine: Engine, index: str, progress: Stages) -> tuple[ModelRef, HashModel]:
+        """See `Succession`: cells, as many as the index now has documents for."""
+        spec = self._spec
+        n = engine.count(index, spec.hashed)
+        n_drawn = min(n, _TRAINED_ON // spec.dims)
+        n_read = 0
+
+        def drawn(more: int) -> None:
+            nonlocal n_read
+            n_read += more
+            progress("reading vectors", n_read, n_drawn)
+
+        _, vectors, _ = sample_hashed(engine, index, spec, n_drawn, _SEED, drawn)
+        cells = CellsSpec(n_buckets=cells_for(n), n_bits=spec.n_bits)
+        model = HashModel.fit(cells, vectors, progress)
+        return ModelStore(engine).push(spec.model.name, model), model
 
     def change(
         self, before: Field, embeddings: NewEmbeddings | None, *, re_embedded: bool = False
