@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--rooms", nargs="+", type=int, default=list(_ROOMS), metavar="PERCENT",
                         help="of the full vectors' bytes, for the page cache")  # fmt: skip
     parser.add_argument("--requests", type=int, default=200, help="timed, of each side and recall")
+    parser.add_argument("--times", type=int, default=1,
+                        help="each side so often, of which the medians count")  # fmt: skip
     parser.add_argument("--anew", action="store_true", help="load all indexes, there or not")
     parser.add_argument("--data", type=Path, help="the node's folder; the benchmarks' by default")
     parser.add_argument("--documents", type=int, help="only the first so many of each set")
@@ -71,7 +73,10 @@ def main() -> None:
         }
         for share in (percent / 100 for percent in arguments.rooms):
             for side, fewest in candidates.items():
-                rows = measure(plan, questions, side, fewest, share)
+                times = [
+                    measure(plan, questions, side, fewest, share) for _ in range(arguments.times)
+                ]
+                rows = [results.median(same) for same in zip(*times, strict=True)]
                 for row in rows:
                     notes.print(results.said(row))
                 results.add(file, rows, loads, machine)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import report
 from ..contest import SERVERS
 from ..sides import HNSW, OURS
@@ -22,6 +24,7 @@ NOT_MEASURED = (
     "Not measured: OpenSearch's `sq` with 1 bit, `compression_level` and `mode: on_disk`, which "
     "need native libraries: the node of the benchmark has none, and they end it."
 )
+_FIGURES = ("p50_ms", "p95_ms", "delivered", "mb", "faults")
 _WHICH = ("set", "room", "side", "recall", "cold")
 
 
@@ -44,6 +47,12 @@ def add(file: str, rows: Sequence[Json], loads: Json, machine: Json) -> None:
     )
     if file == "memory":
         report.put_into(report.BENCHMARKS, file, tables(file))
+
+
+def median(rows: Sequence[Json]) -> Json:
+    """Of the same row measured several times; what its room was is the last one's."""
+    middle = {name: float(np.median([row[name] for row in rows])) for name in _FIGURES}
+    return {**rows[-1], **middle, "times": len(rows), "free": max(row["free"] for row in rows)}
 
 
 def said(row: Json) -> str:

@@ -118,6 +118,13 @@ def test_rows_of_several_runs_make_the_bars(tmp_path, monkeypatch):
     assert "| 50%, first 5 | 0.95 | hnsw |" in results.tables("small")
 
 
+def test_of_several_times_medians_count():
+    rows = [row("meta4", 0.95, p50, p50, free=free) for p50, free in ((3, 9), (1, 0), (2, 0))]
+    found = results.median(rows)
+    assert (found["p50_ms"], found["p95_ms"], found["mb"], found["times"]) == (2.0, 4.0, 2.0, 3)
+    assert found["free"] == 9
+
+
 def test_results_of_fewer_documents_or_another_engine_stand_by_themselves():
     assert results.name_of("opensearch", None) == "memory"
     assert results.name_of("elasticsearch", 100) == "memory-elasticsearch-100"
