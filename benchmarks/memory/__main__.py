@@ -41,6 +41,9 @@ def main() -> None:
     parser.add_argument("--rooms", nargs="+", type=int, default=list(_ROOMS), metavar="PERCENT",
                         help="of the full vectors' bytes, for the page cache")  # fmt: skip
     parser.add_argument("--requests", type=int, default=200, help="timed, of each side and recall")
+    parser.add_argument("--sides", nargs="+", metavar="SIDE", help="some sides, by their names")
+    parser.add_argument("--java", action="append", default=[], metavar="OPTION",
+                        help="of OpenSearch's JVM while it is measured")  # fmt: skip
     parser.add_argument("--times", type=int, default=1,
                         help="each side so often, of which the medians count")  # fmt: skip
     parser.add_argument("--anew", action="store_true", help="load all indexes, there or not")
@@ -50,7 +53,7 @@ def main() -> None:
     if not 1 <= arguments.requests <= _MOST_TIMED:
         parser.error(f"--requests: expected 1 to {_MOST_TIMED}, got {arguments.requests}")
     plan = Plan(arguments.engine, arguments.data or bench_data(arguments.engine),
-                arguments.requests)  # fmt: skip
+                arguments.requests, tuple(arguments.java))  # fmt: skip
     file = results.name_of(plan.server, arguments.documents)
     group = new_group()
     group.remove()
@@ -69,10 +72,13 @@ def main() -> None:
             "group": group.name,
             "heap_mb": HEAP_MB,
             "slack": SLACK,
+            "java": plan.java,
             "read_ahead_kb": read_ahead_kb(plan.data),
         }
         for share in (percent / 100 for percent in arguments.rooms):
             for side, fewest in candidates.items():
+                if arguments.sides and side.name not in arguments.sides:
+                    continue
                 times = [
                     measure(plan, questions, side, fewest, share) for _ in range(arguments.times)
                 ]

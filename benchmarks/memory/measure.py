@@ -44,11 +44,13 @@ class Plan:
         server: one of `contest.SERVERS`.
         data: the node's folder.
         n_timed: requests of each recall, as far as a minute allows.
+        java: further options of the JVM.
     """
 
     server: str
     data: Path
     n_timed: int
+    java: tuple[str, ...] = ()
 
 
 class Questions:
@@ -87,7 +89,7 @@ def measure(
     """
     world, unasked = questions.world, questions.unasked()
     rows = []
-    with limited_node(plan.server, plan.data) as node:
+    with limited_node(plan.server, plan.data, plan.java) as node:
         sides = Sides(node.engine, world)
         searches = {
             recall: sides.graph(side, candidates[recall])

@@ -1,6 +1,6 @@
 """A node in a memory cgroup, and the room that its page cache has there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +56,17 @@ class Room:
         return max(0, self.held - self.charged)
 
 
-class _Touched(OpenSearchServer):
-    """All of the heap is touched at the start, as Elasticsearch's is: else it takes the room."""
+class _OpenSearch(OpenSearchServer):
+    """All of its heap is touched at the start, as Elasticsearch's is: else it takes the room."""
+
+    def __init__(self, java: Sequence[str]) -> None:
+        self._java = java
 
     def command(
         self, java: Java, home: Path, folders: NodeFolders, options: list[str]
     ) -> list[str]:
-        return super().command(java, home, folders, [*options, "-XX:+AlwaysPreTouch"])
+        options = [*options, "-XX:+AlwaysPreTouch", *self._java]
+        return super().command(java, home, folders, options)
 
 
 class LimitedNode:
@@ -122,15 +126,16 @@ class LimitedNode:
 
 
 @contextmanager
-def limited_node(server: str, data: Path) -> Iterator[LimitedNode]:
+def limited_node(server: str, data: Path, java: Sequence[str] = ()) -> Iterator[LimitedNode]:
     """A node that is started in a group of its own, with no page of its data in memory.
 
     Args:
         server: one of `SERVERS`.
         data: its folder, with indexes.
+        java: further options of the JVM, for OpenSearch.
     """
     group = new_group()
-    program: Server = _Touched() if server == "opensearch" else SERVERS[server]
+    program: Server = _OpenSearch(java) if server == "opensearch" else SERVERS[server]
     node = EmbeddedNode(program, data=data, heap_mb=HEAP_MB, progress=downloading)
     folders = NodeFolders(data).data
     page_cache.evict(folders)
