@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients bench-dims summary clean
+.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients bench-dims bench-memory summary clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -75,6 +75,9 @@ bench-reliability: $(STAMP) ## What faults cost, beside the clients' own helpers
 
 bench-dims: $(TRAIN) ## What a first phase saves: sentence embeddings and words (forty minutes)
 	$(BIN)/python -m benchmarks.dims $(ARGS)
+
+bench-memory: $(TRAIN) ## What requests cost where memory is short: a node in a memory cgroup (over an hour)
+	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 summary: $(STAMP) ## Write README's table and plot from benchmarks/results (the benchmarks do too)
 	$(BIN)/python -m benchmarks.summary

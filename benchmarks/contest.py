@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,12 +61,17 @@ class Loaded:
 
 
 @contextmanager
-def bench_engine(name: str = "opensearch") -> Iterator[Engine]:
+def bench_engine(name: str = "opensearch", data: Path | None = None) -> Iterator[Engine]:
     """A node that keeps its data between benchmarks; ended with us, by Ctrl-C or by SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    data = default_data().parent / f"bench-{name}"
+    data = data or bench_data(name)
     with EmbeddedNode(SERVERS[name], data=data, heap_mb=_HEAP_MB, progress=downloading) as node:
         yield connect(node.url)
+
+
+def bench_data(name: str) -> Path:
+    """Where the node of an engine keeps its data between benchmarks."""
+    return default_data().parent / f"bench-{name}"
 
 
 def fit(
