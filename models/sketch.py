@@ -113,14 +113,16 @@ class SketchWindows(BaseModel):
             raise ValueError(f"expected recalls in (0, 1), got {sorted(self.windows)}")
         return self
 
-    def window(self, k: int, recall: float) -> int:
-        """For k and a recall below 1.
+    def window(self, k: int, recall: float) -> int | None:
+        """For k and a recall below 1; None for a higher one than was measured.
 
         A window grows slower than k: between two ks it is no more than in proportion to the lower
         and than that of the upper.
         """
         asked = [float(one) for one in self.windows]
-        row = self.windows[str(min((one for one in asked if one >= recall), default=max(asked)))]
+        if recall > max(asked):
+            return None
+        row = self.windows[str(min(one for one in asked if one >= recall))]
         at = max(i for i, one in enumerate(self.ks) if one <= k)
         in_proportion = math.ceil(row[at] * k / self.ks[at])
         return min(in_proportion, row[at + 1]) if at + 1 < len(row) else in_proportion

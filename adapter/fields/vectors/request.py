@@ -142,7 +142,8 @@ class PlannedVectors(PlannedClause):
     def window(self) -> int | None:
         """How many of the best by their sketches are scored by their vectors.
 
-        None where all are that are looked into: few, or where the search is to be exact.
+        None where all are that are looked into: few, or where the search is to be exact, or more so
+        than was measured.
         """
         spec, plan = self.spec, self.plan
         if not spec.sketch or spec.windows is None or not self.is_cut:
@@ -150,7 +151,10 @@ class PlannedVectors(PlannedClause):
         if plan.probes is None and plan.promised_recall == 1.0:
             return None
         clause = self.site.clause
-        window = spec.windows.window(clause.k, _mean(clause.recall)) + TIE_MARGIN
+        measured = spec.windows.window(clause.k, _mean(clause.recall))
+        if measured is None:
+            return None
+        window = measured + TIE_MARGIN
         n = plan.n_documents if plan.probes is None else plan.probes.n_postings
         is_worth = window * _NARROWED <= n and window <= MOST_RESCORED
         return window if is_worth else None
