@@ -70,7 +70,7 @@ class CellBucketsSpec(Spec):
 def cells_for(n_documents: int) -> int:
     """As many cells as so many documents are looked for best by: a power of two."""
     wanted = 2 ** round(math.log2(max(n_documents, 1) / _A_CELL))
-    return int(min(max(wanted, _FEWEST_CELLS), _MOST_CELLS))
+    return max(2, min(max(int(wanted), _FEWEST_CELLS), _MOST_CELLS, n_documents))
 
 
 class CellsSpec(CellBucketsSpec):

@@ -77,10 +77,11 @@ def test_the_whole_way(node, sample, tmp_path, index_name, request):
     np.save(tmp_path / "v.npy", sample.vectors[:3000])
     (tmp_path / "words.txt").write_text("\n".join(sample.words[:3000]))
     model = tmp_path / "cli-model"
-    done = run("train", tmp_path / "v.npy", "--model", "cells", "--buckets", 64, "--bits", 256,
+    done = run("train", tmp_path / "v.npy", "--model", "cells", "--bits", 256,
                  "--out", model, "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["spec"]["n_bits"] == 256
+    made = json.loads(done.stdout)["spec"]
+    assert (made["n_bits"], made["n_buckets"]) == (256, 64)  # one for about 40 vectors
     assert run("model", "show", model).stdout.count("cells") == 1
     assert "not empty" in run("train", tmp_path / "v.npy", "--out", model).stderr
 

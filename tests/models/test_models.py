@@ -8,7 +8,7 @@ from meta4 import HashModel
 from meta4.errors import EmbeddingError, InputError
 from meta4.models.codes import hamming_distance, unpack_bits
 from meta4.models.graphs.grid import GRID_MAX
-from meta4.models.specs import CellsSpec, ItqSpec, LshSpec
+from meta4.models.specs import CellsSpec, ItqSpec, LshSpec, cells_for
 
 
 def test_onnxruntime_gives_the_reference_bits_and_buckets(model, vectors):
@@ -117,3 +117,14 @@ def test_bad_training_data_is_refused(vectors):
 def test_other_dimensions_are_refused(model):
     with pytest.raises(EmbeddingError, match="100 dimensions"):
         model.hash(np.ones((2, 7), dtype=np.float32))
+
+
+@given(n=st.integers(1, 10**9))
+@settings(max_examples=200, deadline=None)
+def test_there_are_cells_for_any_number_of_documents(n):
+    """No more than there are documents, and about 40 documents each wherever that can be."""
+    n_cells = cells_for(n)
+    assert 2 <= n_cells <= max(n, 2)
+    assert n_cells <= cells_for(2 * n)
+    if 1_000 <= n <= 400_000:
+        assert 25 <= n / n_cells <= 60

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from ....errors import InputError
 from ....ingest.files.sources import read_training
 from ....models.choice.auto import Aim
-from ....models.specs import AnySpec, TrainedSpec
+from ....models.specs import AnySpec, CellBucketsSpec, TrainedSpec, cells_for
 from ....models.training.options import Device, TrainingOptions
 from ..common import json_option, spec_fault
 from .fit import fit_model, search_model
@@ -75,7 +75,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     "--buckets",
     "n_buckets",
     type=int,
-    help="Number of cells (not lsh, itq, dtsh, dash). Default: 4096.",
+    help="Number of cells (not lsh, itq, dtsh, dash). Default: one for about 40 vectors.",
 )
 @click.option(
     "--table-bits",
@@ -211,6 +211,8 @@ def train_command(
     if not resume:
         _check_empty(out)
     data, classes = read_training(vectors, field or "embedding", labels)
+    if isinstance(spec, CellBucketsSpec) and "n_buckets" not in given:
+        spec = spec.model_copy(update={"n_buckets": cells_for(len(data))})
     if spec is None:
         search_model(data, classes, Aim(seed=seed, device=device, **aim), out, as_json)
     else:
