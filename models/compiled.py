@@ -6,12 +6,15 @@ or in the user's cache, and is made anew where that module changes: for which re
 compiled code of its own module alone.
 """
 
+import pickle
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import NullCache
 
 F = TypeVar("F", bound=Callable[..., Any])
+_MADE: list[Any] = []
 
 
 def compiled(function: F) -> F:
@@ -20,4 +23,19 @@ def compiled(function: F) -> F:
         made: F = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # no folder can be written to: it is compiled for this process
         made = numba.njit(nogil=True)(function)
+    _MADE.append(made)
     return made
+
+
+def rehearsed(work: Callable[[], Any]) -> None:
+    """Do some work, so that all that it takes is compiled.
+
+    Where what was compiled cannot be kept, or what was kept cannot be read (a disk that is full, a
+    file that was cut off), it is compiled for this process alone.
+    """
+    try:
+        work()
+    except (OSError, EOFError, pickle.UnpicklingError):
+        for function in _MADE:
+            function._cache = NullCache()
+        work()

@@ -158,13 +158,15 @@ def retrained(engine: Engine, alias: str, progress: Stages) -> tuple[Any, Any]:
 
     Raises:
         NotFoundError, ConflictError: as `rehash_index`.
-        InputError: see `Succession.retrained`.
+        InputError: see `Succession.retrained`; an index that cannot be written again whole.
     """
     source = behind(engine, alias)
     field = read_field(engine, source)
     begun = _begun(engine, alias)
     if begun is not None:
         return model_for(engine, field, read_field(engine, begun).mark)
+    check_source(Place(engine, source))
+    check_nothing_in_the_way(Place(engine, source))
     return field.succession.retrained(engine, source, progress)
 
 

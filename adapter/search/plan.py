@@ -118,7 +118,7 @@ class RequestPlan:
             longer = self.looking.further(scores, wanted)
         if longer is not None and longer.is_longer_than(self.looking):
             after = _looking_plan(self, longer)
-        elif self.probes is not None and is_short:
+        elif is_short and (self.probes is not None or self.promised_recall != 1.0):
             after = self.exactly(f"fewer than {wanted} were found where it looked first")
         else:
             return None

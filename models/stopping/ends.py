@@ -77,7 +77,7 @@ def first_ends(work: Work, tail: Tail, counts: Counts, k: int, stands_for: float
     is_all = work.n_near == len(counts.filled)
     order, after, features = _first(
         steps, reaching, work.counts, work.n_near, counts.total, len(counts.filled), is_all, k,
-        stands_for,
+        stands_for, _FARTHEST,
     )  # fmt: skip
     return Ends(work.near[order], after, features, score, float(work.spreads[order[0]]))
 
@@ -118,7 +118,7 @@ def later_ends(
         steps, reaching, beyond_half, work.counts, work.n_near, is_all,
         (counts.total, n_filled, found.documents, len(seen.buckets)),
         (found.reaching, found.beyond_half, found.nearest, (best - kth) / float(own.mean())),
-        (float(k), float(half), stands_for),
+        (float(k), float(half), stands_for), _FARTHEST,
     )  # fmt: skip
     return Ends(work.near[order], after, features, kth, float(inside.spreads[0]))
 
@@ -155,6 +155,7 @@ def _first(
     is_all: bool,
     k: int,
     stands_for: float,
+    farthest: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """See `first_ends`: places in order, how many of them each end is after, and its features."""
     order = np.argsort(steps[:n_near])
@@ -176,7 +177,7 @@ def _first(
         row[1] = math.log(there[end] / total)
         row[2] = math.log(after[end] / n_filled)
         row[3] = steps[order[0]]
-        row[4] = _next_steps(steps, order, after[end])
+        row[4] = _next_steps(steps, order, after[end], farthest)
         row[5] = math.log(k * stands_for)
         row[6] = math.log(total / k)
         row[7] = math.log(half_way + 1)
@@ -194,6 +195,7 @@ def _later(
     whole: tuple[float, int, float, int],
     found: tuple[float, float, float, float],
     asked: tuple[float, float, float],
+    farthest: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """See `later_ends`; the first end is after none.
 
@@ -224,7 +226,7 @@ def _later(
         row[4] = math.log((found[0] + _TINY) / k)
         row[5] = math.log((found[1] + _TINY) / half)
         row[6] = found[2]
-        row[7] = _next_steps(steps, order, afters[end])
+        row[7] = _next_steps(steps, order, afters[end], farthest)
         row[8] = math.log(k * stands_for)
         row[9] = math.log(max(looked_into, _TINY) / total)
         row[10] = found[3]
@@ -279,12 +281,12 @@ def _total(values: Floats) -> float:
 
 
 @compiled
-def _next_steps(steps: Floats, order: NDArray[np.int64], after: int) -> float:
+def _next_steps(steps: Floats, order: NDArray[np.int64], after: int, farthest: float) -> float:
     """Those of the nearest bucket beyond an end."""
     if after < len(order):
         nearest = float(steps[order[after]])
     else:  # of what is in no order: the sample
-        nearest = _FARTHEST
+        nearest = farthest
         for i in range(len(order), len(steps)):
             nearest = min(nearest, float(steps[i]))
-    return min(nearest, _FARTHEST)
+    return min(nearest, farthest)

@@ -57,6 +57,16 @@ class Outlook:
     first: Regression
     later: Regression
 
+    def rehearse(self) -> None:
+        """Have all that a request runs compiled: that takes seconds, once in an installation."""
+        query = np.zeros(self.shapes.dims, dtype=np.float32)
+        query[0] = 1.0
+        facts = self.shapes.facts(query)
+        counts = Counts(np.ones(len(facts.means), dtype=np.float32))
+        nearest = facts.means.argsort()[-1:]
+        self.begin(facts, counts, 1, 0.5)
+        self.judge(facts, counts, 1, 0.5, Seen(nearest, facts.means[nearest]), 1.0)
+
     def begin(self, facts: Facts, counts: Counts, k: int, goal: float) -> Prospect:
         """A first round that leaves no more missing than `goal`, as far as can be told.
 

@@ -116,13 +116,20 @@ class OutlookRecord(BaseModel):
         n_buckets, dims = directions.shape
         if shapes.lengths.shape != (n_buckets,) or shapes.axes.shape[2] != dims:
             raise ValueError(f"the outlook is not of {n_buckets:,} buckets of {dims} dimensions")
+        n_groups = len(shapes.axes)
+        if (
+            not shapes.groups.shape == shapes.traces.shape == (n_buckets,)
+            or int(shapes.groups.max(initial=0)) >= n_groups
+            or shapes.shares.shape != (n_groups, shapes.axes.shape[1] + 1)
+        ):
+            raise ValueError("the outlook's buckets and groups are not of one number")
         tail = Tail(arrays["tail"])
         if tail.logs.shape != (N_STEPS,):
             raise ValueError(f"expected a tail of {N_STEPS} steps, got {tail.logs.shape}")
         first, later = (
             Regression(tuple(arrays[f"{name}_{i}"] for i in range(6))) for name in _NETWORKS
         )
-        if (len(first.weights[0]), len(later.weights[0])) != (N_FIRST, N_LATER):
+        if not (first.takes(N_FIRST) and later.takes(N_LATER)):
             raise ValueError("it was fitted by another version, to other features")
         return Outlook(shapes.ready(directions), tail, first, later)
 

@@ -34,6 +34,12 @@ class Regression:
         """(n,) float32 logits of (n, n_features) float32."""
         return np.asarray([_logit(row, *self.weights) for row in features], dtype=np.float32)
 
+    def takes(self, n_features: int) -> bool:
+        """Whether its layers are of one another's widths, for so many features."""
+        a, b, c, d, e, f = (weight.shape for weight in self.weights)
+        inner = a == (n_features, *b) and c == (*b, *d) and len(b) == len(d) == 1
+        return inner and e == (*d, 1) and f == (1,)
+
     def first_below(self, features: Floats, share: float) -> tuple[int, float]:
         """The first row of features of no larger share than one, and its share; -1 for none.
 

@@ -93,6 +93,7 @@ class BucketShapes:
             self.groups.astype(np.intp),
             beyond_rest.reshape(n_groups, -1),
             rest,
+            dims,
         )
 
 
@@ -110,6 +111,7 @@ class ReadyShapes:
         beyond_rest: (n_groups, n_groups * rank) float32, of each group the shares of its axes
             beyond that of any other direction; 0 for axes of others.
         rest: (n_groups,) float32, the share of any other direction.
+        dims: of a query.
     """
 
     rows: NDArray[np.int8]
@@ -118,6 +120,7 @@ class ReadyShapes:
     groups: NDArray[np.intp]
     beyond_rest: Floats
     rest: Floats
+    dims: int
 
     def facts(self, query: Floats) -> Facts:
         """Of a query.

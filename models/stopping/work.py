@@ -104,7 +104,8 @@ def _work(facts: Facts, counts: Counts, near: NDArray[np.int64], far: NDArray[np
     shapes = facts.shapes
     deviations, groups = shapes.deviations, shapes.groups
     gathered = _gathered(
-        near, far, counts.by_id, counts.total, facts.means, facts.scales, groups, deviations
+        near, far, counts.by_id, counts.total, facts.means, facts.scales, groups, deviations,
+        float(STEPS), ORIGIN,
     )  # fmt: skip
     return Work(near, _Buckets(*gathered))
 
@@ -151,6 +152,8 @@ def _gathered(
     scales: Floats,
     groups: NDArray[np.int64],
     deviations: Floats,
+    tail_steps: float,
+    tail_origin: float,
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """See `_Buckets`."""
     n_near, n = len(near), len(near) + len(far)
@@ -163,8 +166,8 @@ def _gathered(
         counts[i] = by_id[bucket]
         mean[i] = means[bucket]
         spread[i] = scales[groups[bucket]] * deviations[bucket]
-        slopes[i] = STEPS / spread[i]
-        starts[i] = mean[i] * slopes[i] - ORIGIN
+        slopes[i] = tail_steps / spread[i]
+        starts[i] = mean[i] * slopes[i] - tail_origin
         if i < n_near:
             left -= counts[i]
         else:

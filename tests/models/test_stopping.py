@@ -145,6 +145,9 @@ def test_an_outlook_is_the_same_after_it_was_kept(world):
     assert len(packed) < 200_000
     with pytest.raises(ValueError, match="not of 255 buckets of 24 dimensions"):
         record.unpacked(world.directions[:-1])
+    odd = replace(world.shapes, groups=np.full_like(world.shapes.groups, 200))
+    with pytest.raises(ValueError, match="buckets and groups"):
+        record.model_copy(update={"packed": pack(odd, world.outlook)}).unpacked(world.directions)
     other = replace(world.outlook, later=world.outlook.first)
     with pytest.raises(ValueError, match="by another version"):
         record.model_copy(update={"packed": pack(world.shapes, other)}).unpacked(world.directions)

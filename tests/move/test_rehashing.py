@@ -18,6 +18,7 @@ from meta4 import Document, DocumentHasher, HashModel, Meta4
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.place import Place
+from meta4.adapter.fields.vectors import findings
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.doctor import examine_index
 from meta4.adapter.manage.heal import heal_index
@@ -191,9 +192,10 @@ def test_a_new_hash_under_load_and_the_way_back(node, engine, alias, other, vect
     assert_as_expected(engine, alias, later, vectors, str(read_spec(engine, before).model))
 
 
-def test_an_index_that_grew_gets_buckets_for_what_it_has(node, engine, alias, sample, vectors):
+def test_an_index_that_grew_gets_buckets_for_what_it_has(node, engine, alias, vectors, monkeypatch):
     """It began with a model of few buckets; what doctor says is done, and cures it."""
     few = HashModel.fit(SPECS["cells"].model_copy(update={"n_buckets": 4}), vectors[:1000])
+    monkeypatch.setattr(findings, "_CHOSEN_FROM", N // 2)
     rehash_index(engine, alias, ModelStore(engine).push("live", few), few)
     (ill,) = [one for one in examine_index(engine, alias, n_queries=20) if one.what == "buckets"]
     assert ill.level == "act"
@@ -220,6 +222,14 @@ def test_a_move_with_a_trained_model_goes_on_with_it(engine, alias, monkeypatch)
     heal_index(engine, alias)
     again, _ = rehashing.retrained(engine, alias, lambda *_: None)
     assert again == ref
+
+
+def test_nothing_is_trained_on_nothing(node, engine, alias):
+    engine.request("POST", f"/{alias}/_delete_by_query", {"query": {"match_all": {}}})
+    engine.refresh(alias)
+    refused = meta4_here("index", "rehash", alias, "--auto", url=node.url)
+    assert refused.returncode == 2
+    assert "meta4 ingest" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,16 @@ from ....models.model import HashModel
 from ....models.probing.directory import Directory, bucket_ids
 from ....models.specs import cells_for
 from ...engines.engine import Engine
+from ...search.plan import CHOICE_WORTH, FILTER_WORTH
 from ..field import Finding
+from .tuning.sample import first_of
 
 #: A bucket this many times as large as the mean, that holds this share of the documents.
 _GIANT, _GIANT_SHARE = 20.0, 0.01
 #: Documents looked into for a random document's bucket, as a multiple of what equal ones take.
 _SKEW = 4.0
-#: Buckets are too few where so many times as many would be right.
-_TOO_FEW = 4
+#: Documents of which some are chosen. Buckets are too few where so many times as many would do.
+_CHOSEN_FROM, _TOO_FEW = CHOICE_WORTH + FILTER_WORTH, 4
 #: Documents that say something.
 _FEWEST = 200
 #: Share of the newest documents that lie where the training data does not, beyond chance.
@@ -51,8 +53,8 @@ def bucket_finding(index: str, spec: IndexSpec, directory: Directory) -> Finding
     if giant or skew - by_chance > _SKEW:
         return Finding("buckets", "act", found, todo, figures)
     wanted = cells_for(directory.n_documents)
-    if wanted >= _TOO_FEW * spec.n_buckets:
-        few = f"with {wanted:,} buckets requests look into less: {todo}"
+    if wanted >= _TOO_FEW * spec.n_buckets and directory.n_documents > _CHOSEN_FROM:
+        few = f"with {wanted:,} cells requests look into less: {todo}"
         return Finding("buckets", "act", found, few, figures)
     return Finding("buckets", "fine", found, "", figures)
 
@@ -116,7 +118,6 @@ def _newest(engine: Engine, index: str, spec: IndexSpec) -> NDArray[np.int64]:
         "track_total_hits": False,
     }
     hits = engine.search(index, body)["hits"]["hits"]
-    # One that somebody wrote by hand may have no bucket, or not in a list.
     written = [value_at(hit.get("_source", {}), path) for hit in hits]
-    firsts = [terms[0] for terms in written if isinstance(terms, list) and terms]
+    firsts = [first_of(terms) for terms in written]
     return np.bincount(bucket_ids(firsts, spec.n_buckets), minlength=spec.n_buckets)

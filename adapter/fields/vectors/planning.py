@@ -5,10 +5,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ....errors import ConflictError
+from ....models.compiled import rehearsed
 from ....models.model import HashModel
 from ....models.probing.directory import Directory
 from ....models.stopping.record import OutlookRecord
-from ...engines.calls import Steps, to_json
+from ...engines.calls import Steps, Work, to_json
 from ...search.clauses import Site
 from ...search.kept import Kept
 from ...search.looking import Tuned
@@ -68,15 +69,21 @@ def _tuned(field: "VectorField", model: HashModel) -> Steps[list[Tuned]]:
     ready = []
     for record in records:
         key = ("outlook", "", (model.manifest.sha256, record.packed))
-        read = partial(_unpacked, field.spec.field, record, model)
+        read = partial(_ready, field.spec.field, record, model)
         ready.append((yield from field.shelf.take(key, read, forever=True)))
     return ready
 
 
-def _unpacked(field: str, record: OutlookRecord, model: HashModel) -> Steps[Tuned]:
-    yield from ()
+def _ready(field: str, record: OutlookRecord, model: HashModel) -> Steps[Tuned]:
+    tuned: Tuned = yield Work(lambda _: _unpacked(field, record, model))
+    return tuned
+
+
+def _unpacked(field: str, record: OutlookRecord, model: HashModel) -> Tuned:
     try:
-        return Tuned(record, record.unpacked(model.centroids))
+        outlook = record.unpacked(model.centroids)
+        rehearsed(outlook.rehearse)
+        return Tuned(record, outlook)
     except (ValueError, KeyError) as error:
         raise ConflictError(
             f"what field {field!r} was tuned to cannot be read ({error}); run: meta4 index tune"

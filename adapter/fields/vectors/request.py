@@ -162,7 +162,7 @@ class PlannedVectors(PlannedClause):
     @property
     def promised_recall(self) -> float | None:
         """See `RequestPlan`: where no first phase leaves anything out either."""
-        is_exact = self.plan.probes is None and self.window is None
+        is_exact = self.plan.probes is None and self.window is None and self.phases() is None
         return 1.0 if is_exact else self.plan.promised_recall
 
     def nearest(self, n: int) -> Body:
@@ -182,7 +182,8 @@ class PlannedVectors(PlannedClause):
     @property
     def _may_find_others(self) -> bool:
         """Whether documents are among those looked into that the model did not hash."""
-        return bool(self.n_strays or self.spec.former_models or self.plan.probes is None)
+        everything = self.plan.probes is None and self.window is None
+        return bool(self.n_strays or self.spec.former_models or everything)
 
     def query(self, within: Body | None, n: int) -> Body:
         """See `PlannedClause`."""

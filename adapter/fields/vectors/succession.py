@@ -24,8 +24,10 @@ from .tuning.sample import sample_hashed
 if TYPE_CHECKING:
     from .field import VectorField
 
-#: Numbers of the vectors that a model is trained on, and which are drawn.
-_TRAINED_ON, _SEED = 60_000_000, 0
+#: Numbers and vectors that a model is trained on, at most, and vectors for each of its cells.
+_TRAINED_ON, _MOST_TRAINED_ON, _A_CELL = 60_000_000, 1_000_000, 8
+#: Which are drawn.
+_SEED = 0
 #: Of a vector with its copy: engines keep float32, OpenSearch directions only.
 _SAME_COSINE = 1.0 - 1e-5
 
@@ -77,7 +79,7 @@ class VectorSuccession(Succession):
         """See `Succession`: cells, as many as the index now has documents for."""
         spec = self._spec
         n = engine.count(index, spec.hashed)
-        n_drawn = min(n, _TRAINED_ON // spec.dims)
+        n_drawn = min(n, _TRAINED_ON // spec.dims, _MOST_TRAINED_ON)
         n_read = 0
 
         def drawn(more: int) -> None:
@@ -86,7 +88,8 @@ class VectorSuccession(Succession):
             progress("reading vectors", n_read, n_drawn)
 
         _, vectors, _ = sample_hashed(engine, index, spec, n_drawn, _SEED, drawn)
-        cells = CellsSpec(n_buckets=cells_for(n), n_bits=spec.n_bits)
+        n_cells = min(cells_for(n), max(2, len(vectors) // _A_CELL))
+        cells = CellsSpec(n_buckets=n_cells, n_bits=spec.n_bits)
         model = HashModel.fit(cells, vectors, progress)
         return ModelStore(engine).push(spec.model.name, model), model
 

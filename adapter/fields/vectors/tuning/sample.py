@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .....errors import InputError
 from .....ingest.documents import value_at
 from .....mappings.spec import IndexSpec
 from .....models.embeddings import as_embedding, embedding_fault, unit
@@ -37,6 +38,9 @@ def sample_hashed(
 
     Returns:
         m ids, (m, dims) float32 of length 1, and (m,) int64.
+
+    Raises:
+        InputError: there are none.
     """
     path = spec.fields.bucket
     body = {"_source": [spec.field, path], "query": spec.hashed}
@@ -46,8 +50,7 @@ def sample_hashed(
     hits = engine.scan(index, body) if few else _drawn(engine, index, spec, body, seed, n)
     for hit in hits:
         terms = value_at(hit.get("_source", {}), path)
-        first = terms[0] if isinstance(terms, list) and terms else None
-        bucket = bucket_id(first, spec.n_buckets)
+        bucket = bucket_id(first_of(terms), spec.n_buckets)
         vector = value_at(hit.get("_source", {}), spec.field)
         if bucket is None or embedding_fault(vector, spec.dims) is not None:
             continue
@@ -55,9 +58,21 @@ def sample_hashed(
         found[hit["_id"]] = (as_embedding(vector, spec.dims), bucket)
         if len(found) == n:
             break
+    if not found:
+        raise InputError(
+            f"index {index!r} has no document whose vector and whose hash by its model can be "
+            f"read; load some with: meta4 ingest, or hash them with: meta4 index heal"
+        )
     vectors = np.stack([vector for vector, _ in found.values()])
     homes = np.asarray([bucket for _, bucket in found.values()], dtype=np.int64)
     return list(found), unit(vectors).astype(np.float32), homes
+
+
+def first_of(terms: Any) -> Any:
+    """A document's first bucket, as its source has it; None where somebody wrote none."""
+    if isinstance(terms, list):
+        return terms[0] if terms else None
+    return terms
 
 
 def _drawn(
