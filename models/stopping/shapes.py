@@ -103,8 +103,8 @@ class ReadyShapes:
 
     Attributes:
         rows: (n_buckets + n_groups * rank, 4, dims / 4) int8, means of the buckets, then the axes
-            of each group, with zeros behind. As bytes they are read in a quarter of the time, and
-            what that changes is a hundredth of a spread.
+            of each group, with zeros behind. As bytes they are read in a quarter of the time;
+            outlooks are fitted with what that changes.
         steps: (n_buckets + n_groups * rank,) float32, what 1 stands for in each row.
         deviations: (n_buckets,) float32, square roots of the traces.
         groups: (n_buckets,) the group of each bucket.

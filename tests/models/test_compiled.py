@@ -1,14 +1,16 @@
 """Compiled loops: made anew where they change, and made at all where nothing can be kept."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import meta4.models
-from meta4.models import compiled as compiling
-from meta4.models.compiled import compiled, rehearsed
+from meta4.models.compiled import compiled
 
 MODELS = Path(meta4.models.__file__).parent
 FILES = [file for file in sorted(MODELS.rglob("*.py")) if "\n@compiled" in file.read_text()]
@@ -37,24 +39,38 @@ def test_a_compiled_loop_takes_nothing_from_other_modules_of_ours(file):
         assert not used & imported, f"{loop.name} of {file.name}"
 
 
-def test_what_cannot_be_kept_is_compiled_all_the_same(monkeypatch):
+class Full:
+    """A disk without room, on which what was kept before is cut off."""
+
+    def load_overload(self, *_):
+        raise EOFError
+
+    def save_overload(self, *_):
+        raise OSError("no space left on device")
+
+
+def test_what_cannot_be_kept_is_compiled_all_the_same():
     @compiled
     def doubled(values):
         return values * 2.0
 
-    monkeypatch.setattr(compiling, "_MADE", [doubled])
-
-    class Full:
-        """A disk without room."""
-
-        def load_overload(self, *_):
-            return None
-
-        def save_overload(self, *_):
-            raise OSError("no space left on device")
-
-    doubled._cache = Full()
-    found = []
-    rehearsed(lambda: found.append(doubled(np.ones(3))))
-    assert found[-1].tolist() == [2.0, 2.0, 2.0]
+    doubled._cache = type(doubled._cache)(Full())
+    assert doubled(np.ones(3)).tolist() == [2.0, 2.0, 2.0]
     assert doubled(np.ones(2, dtype=np.float32)).tolist() == [2.0, 2.0]
+    assert len(doubled.signatures) == 2
+
+
+def test_what_was_compiled_is_kept(tmp_path):
+    """By a process, for the next one."""
+    code = (
+        "import numpy as np; from meta4.models.stopping.shapes import _products, _in_quarters;"
+        "_products(_in_quarters(np.ones((3, 8), np.int8)), np.ones(3, np.float32),"
+        " np.ones((4, 2), np.float32) / 8); print(sum(_products.stats.cache_hits.values()))"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    hits = [
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True, text=True,
+                       capture_output=True).stdout.strip()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert hits == ["0", "1"]

@@ -5,7 +5,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ....errors import ConflictError
-from ....models.compiled import rehearsed
 from ....models.model import HashModel
 from ....models.probing.directory import Directory
 from ....models.stopping.record import OutlookRecord
@@ -82,7 +81,7 @@ def _ready(field: str, record: OutlookRecord, model: HashModel) -> Steps[Tuned]:
 def _unpacked(field: str, record: OutlookRecord, model: HashModel) -> Tuned:
     try:
         outlook = record.unpacked(model.centroids)
-        rehearsed(outlook.rehearse)
+        outlook.rehearse()
         return Tuned(record, outlook)
     except (ValueError, KeyError) as error:
         raise ConflictError(
