@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from meta4.adapter.search.kept import Kept
+from meta4.adapter.search.plan import RequestPlan
 from meta4.models.probing.directory import Counts
 
 N_BUCKETS, COUNTED = 2_000, 300
@@ -62,3 +63,14 @@ def test_a_filter_that_was_not_counted_is_held_for_even():
     nothing = Kept.uncounted(0, N_BUCKETS).at_first(of_all)
     assert nothing.total == 0.0
     assert not len(nothing.filled)
+
+
+def test_whoever_finds_too_few_looks_exactly_at_last():
+    """Everywhere by a first phase too: what was written since it was counted has no sketch."""
+    whole = RequestPlan(None, 10.0, 1.0, 5000, 1.0, "")
+    by_sketches = whole.everywhere("a filter that cuts through", 0.9)
+    assert by_sketches.further([0.5] * 10, 10) is None
+    exact = by_sketches.further([0.5] * 9, 10)
+    assert (exact.probes, exact.promised_recall, exact.n_rounds) == (None, 1.0, 2)
+    assert exact.further([0.5] * 9, 10) is None
+    assert whole.further([0.5] * 9, 10) is None
