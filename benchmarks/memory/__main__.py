@@ -48,7 +48,7 @@ def main() -> None:
                         help="each side so often, of which the medians count")  # fmt: skip
     parser.add_argument("--anew", action="store_true", help="load all indexes, there or not")
     parser.add_argument("--data", type=Path, help="the node's folder; the benchmarks' by default")
-    parser.add_argument("--documents", type=int, help="only the first so many of each set")
+    parser.add_argument("--documents", type=int, help="only so many of each set")
     arguments = parser.parse_args()
     if not 1 <= arguments.requests <= _MOST_TIMED:
         parser.error(f"--requests: expected 1 to {_MOST_TIMED}, got {arguments.requests}")
@@ -65,7 +65,7 @@ def main() -> None:
     for name in arguments.only:
         world = WORLDS[name]()
         questions = Questions(
-            world if not arguments.documents else world.first(arguments.documents)
+            world if not arguments.documents else world.thinned(arguments.documents)
         )
         candidates, loads = _prepared(plan, questions, anew=arguments.anew)
         machine = {

@@ -175,4 +175,5 @@ def _mean(reads: Sequence[Reads]) -> Json:
     return {
         "mb": float(np.mean([one.bytes for one in reads])) / 1e6,
         "faults": float(np.mean([one.faults for one in reads])),
+        "reads": float(np.mean([one.requests for one in reads])),
     }

@@ -87,7 +87,7 @@ class LimitedNode:
 
     def reads(self) -> Reads:
         """What it has read so far."""
-        return page_cache.reads(self._processes)
+        return page_cache.reads(self._processes, self._data)
 
     def empty(self, index: str) -> None:
         """Leave no page of an index in memory but what opening it reads.

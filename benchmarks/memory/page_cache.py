@@ -36,14 +36,21 @@ class Reads:
     Attributes:
         bytes: also those of pages that a fault brought in.
         faults: that waited for a disk.
+        requests: that the disk has answered, whoever asked: what an engine has read ahead of its
+            need (madvise(2), WILLNEED) is no fault.
     """
 
     bytes: int
     faults: int
+    requests: int
 
     def since(self, before: "Reads") -> "Reads":
         """What came after another."""
-        return Reads(self.bytes - before.bytes, self.faults - before.faults)
+        return Reads(
+            self.bytes - before.bytes,
+            self.faults - before.faults,
+            self.requests - before.requests,
+        )
 
 
 def server_processes(engine: Engine) -> list[int]:
@@ -52,14 +59,15 @@ def server_processes(engine: Engine) -> list[int]:
     return [int(node["process"]["id"]) for node in nodes]
 
 
-def reads(processes: Sequence[int]) -> Reads:
-    """Of all their threads, those that have ended too."""
+def reads(processes: Sequence[int], folder: Path) -> Reads:
+    """Of all their threads, those that have ended too; and of the disk that has a folder."""
     total, faults = 0, 0
     for process in processes:
-        folder = Path("/proc", str(process))
-        total += read_bytes((folder / "io").read_text())
-        faults += major_faults((folder / "stat").read_text())
-    return Reads(total, faults)
+        about = Path("/proc", str(process))
+        total += read_bytes((about / "io").read_text())
+        faults += major_faults((about / "stat").read_text())
+    disk = _disk(folder) / "stat"
+    return Reads(total, faults, int(disk.read_text().split()[0]) if disk.exists() else 0)
 
 
 def read_bytes(io: str) -> int:
@@ -75,12 +83,17 @@ def major_faults(stat: str) -> int:
 
 def read_ahead_kb(folder: Path) -> int | None:
     """What the disk of a folder reads ahead where it is not told how it is read."""
-    device = folder.stat().st_dev
-    block = Path("/sys/dev/block", f"{os.major(device)}:{os.minor(device)}")
-    for queue in (block / "queue", block.resolve().parent / "queue"):
+    block = _disk(folder)
+    for queue in (block / "queue", block.resolve().parent / "queue"):  # a part's is the whole's
         if (queue / "read_ahead_kb").exists():
             return int((queue / "read_ahead_kb").read_text())
     return None
+
+
+def _disk(folder: Path) -> Path:
+    """What the kernel says of the disk, or the part of one, that has a folder."""
+    device = folder.stat().st_dev
+    return Path("/sys/dev/block", f"{os.major(device)}:{os.minor(device)}")
 
 
 def _opened(folder: Path) -> Iterator[tuple[int, int]]:

@@ -88,8 +88,8 @@ def test_pages_in_memory_are_counted_and_dropped(tmp_path):
     assert resident(tmp_path) == size
     evict(tmp_path)
     assert resident(tmp_path) in {0, size}  # a file system in memory keeps it
-    before = page_cache.reads([os.getpid()])
-    assert page_cache.reads([os.getpid()]).since(before).bytes >= 0
+    before = page_cache.reads([os.getpid()], tmp_path)
+    assert page_cache.reads([os.getpid()], tmp_path).since(before).bytes >= 0
 
 
 def row(side, recall, p50, mb, **other):
@@ -97,7 +97,7 @@ def row(side, recall, p50, mb, **other):
     return {
         "set": "texts", "name": "texts (384)", "side": side, "room": 0.5, "recall": recall,
         "candidates": None, "cold": False, "requests": 5, "p50_ms": p50, "p95_ms": 2 * p50,
-        "delivered": recall, "mb": mb, "faults": 3.0, "free": 0,
+        "delivered": recall, "mb": mb, "faults": 3.0, "reads": 4.0, "free": 0,
         "room_before": room, "room_after": room,
     } | other  # fmt: skip
 
