@@ -64,7 +64,8 @@ def said(row: Json) -> str:
         f"{row['name']}, room {row['room']:.0%}, {row['side']} at {row['recall']:g}{cold}"
         f"{candidates}: {row['p50_ms']:.2f} / {row['p95_ms']:.2f} ms, {row['delivered']:.3f}, "
         f"{row['mb']:.2f} MB, {row['reads']:.0f} reads and {row['faults']:.0f} faults a request; "
-        f"room for {_mb(before['asked'])} MB, in memory {_mb(before['held'])} to {_mb(after['held'])}, "
+        f"room for {_mb(before['asked'])} MB, in memory {_mb(before['held'])} to "
+        f"{_mb(after['held'])}, "
         f"{_mb(row['free'])} of it charged elsewhere; limit {_mb(before['limit'])}, of it no pages "
         f"of files {_mb(before['rest'])} to {_mb(after['rest'])}"
     )
