@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from meta4 import Document, HashModel, Meta4
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.cli.common import counting
@@ -20,7 +18,7 @@ from meta4.adapter.model_store import ModelStore
 from meta4.mappings.dialect import Dialect, GraphSearch
 from meta4.mappings.spec import FirstPhase, IndexSpec
 from meta4.models.artifact import fingerprint
-from meta4.models.specs import CellsSpec
+from meta4.models.specs import CellsSpec, cells_for
 
 from .contest import FIELD, fit_once, live_bytes, merge
 from .worlds import Body, Floats, Json, World
@@ -45,19 +43,18 @@ class Ours:
         name: for tables.
         key: for the index's name.
         first_phase: as `create_index` takes it.
-        a_cell: documents, about.
     """
 
     name: str
     key: str
     first_phase: FirstPhase
-    a_cell: int = 40
 
     def model(self, world: World) -> HashModel:
         """Fitted by this run or by one before."""
-        n_cells = int(2 ** np.round(np.log2(len(world.base) / self.a_cell)))
         step = -(-len(world.base) // _TRAINED_ON)
-        return fit_once(CellsSpec(n_buckets=n_cells, n_bits=64), world.base[::step])
+        return fit_once(
+            CellsSpec(n_buckets=cells_for(len(world.base)), n_bits=64), world.base[::step]
+        )
 
 
 @dataclass(frozen=True)
