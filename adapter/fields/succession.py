@@ -1,21 +1,19 @@
 """How a field comes into another index: of another model, or in another cluster."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ...errors import ConflictError
 from ...ingest.documents import Document
 from ...ingest.files.new_embeddings import NewEmbeddings
 from ...ingest.hashers import Hasher
+from ...models.embeddings import Progress
 from ..engines.calls import Json
 from ..engines.engine import Engine
 
 if TYPE_CHECKING:
     from .field import Field
-
-
-Stages = Callable[[str, int, int], None]
 
 
 class Change(Protocol):
@@ -89,7 +87,7 @@ class Succession(ABC):
         """
 
     @abstractmethod
-    def retrained(self, engine: Engine, index: str, progress: Stages) -> tuple[Any, Any]:
+    def retrained(self, engine: Engine, index: str, progress: Progress) -> tuple[Any, Any]:
         """A newer model of this one's name, stored: trained on what an index has now.
 
         Args:

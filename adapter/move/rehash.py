@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import ConflictError, EngineError, NotFoundError
 from ...ingest.files.new_embeddings import NewEmbeddings
+from ...models.embeddings import Progress
 from ..catalog import read_field, read_index
 from ..client.meta4 import Meta4
 from ..engines.engine import Engine
@@ -15,7 +16,7 @@ from ..engines.place import Place, settings_of
 from ..fields.field import Field
 from ..fields.kinds import model_for
 from ..fields.meta import write_spec
-from ..fields.succession import Change, Stages
+from ..fields.succession import Change
 from ..load.loader import LoadReport
 from ..manage.heal import heal_index
 from ..manage.indexes import make_index
@@ -148,7 +149,7 @@ def rehash_index(
     return _report(move, source, target, change, evaluation)
 
 
-def retrained(engine: Engine, alias: str, progress: Stages) -> tuple[Any, Any]:
+def retrained(engine: Engine, alias: str, progress: Progress) -> tuple[Any, Any]:
     """A model trained on what an alias's index has now; that of a move that was begun, if any.
 
     Args:

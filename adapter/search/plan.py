@@ -22,6 +22,8 @@ from .looking import Looking, Tuned
 #: same on Elasticsearch, where a document and a bucket both cost twice as much. Saving fewer than
 #: these is no saving.
 CHOICE_WORTH, FILTER_WORTH, BUCKET_WORTH = 2_000, 2_000, 12
+#: Documents of which some are chosen: of fewer all are scored.
+CHOSEN_FROM = CHOICE_WORTH + FILTER_WORTH
 #: The same of an entry of a bucket, by the keyword that documents are looked for by, and of the
 #: keyword itself. The index is sorted by the first of a document's buckets: those that are found by
 #: another one lie anywhere. An entry is less than a document where a document has several.
@@ -163,7 +165,7 @@ def plan_request(
     calibrated = calibration is not None and calibration.plan == spec.plan
     if not calibrated and spec.plan != "bitwise":
         return exact("not calibrated, so nothing less can be promised; run: meta4 index tune")
-    if calibrated and filtered.n_documents - k < CHOICE_WORTH + FILTER_WORTH:
+    if calibrated and filtered.n_documents - k < CHOSEN_FROM:
         return exact(_NARROW.format(filtered.n_documents))
     way = min(ways, key=lambda way: way.cost(recall, depth))
     directory, filtered, calibration = way.directory, way.filtered, way.calibration
@@ -235,7 +237,7 @@ def plan_by_outlook(
         return whole.exactly("recall 1 is exact search")
     if counts.total <= 0.0:
         return whole.exactly("the filter keeps no hashed document")
-    if n_documents - k < CHOICE_WORTH + FILTER_WORTH:
+    if n_documents - k < CHOSEN_FROM:
         return whole.exactly(_NARROW.format(n_documents))
     looking = Looking.begun(
         query, tuned, counts, k, n_left_out, recall, is_filtered=kept is not None, part=part

@@ -74,12 +74,12 @@ def first_ends(work: Work, tail: Tail, counts: Counts, k: int, stands_for: float
     """
     score = work.kth_score(k, tail)
     steps, reaching = work.reaching(score, tail)
-    is_all = work.n_near == len(counts.filled)
+    n_filled = len(counts.filled)
     order, after, features = _first(
-        steps, reaching, work.counts, work.n_near, counts.total, len(counts.filled), is_all, k,
-        stands_for, _FARTHEST,
+        steps, reaching, work.buckets.counts, work.n_near, counts.total, n_filled,
+        work.n_near == n_filled, k, stands_for, _FARTHEST,
     )  # fmt: skip
-    return Ends(work.near[order], after, features, score, float(work.spreads[order[0]]))
+    return Ends(work.near[order], after, features, score, float(work.buckets.spreads[order[0]]))
 
 
 def later_ends(
@@ -111,16 +111,16 @@ def later_ends(
     found = _Found(inside, tail, kth, middle)
     steps, reaching = work.reaching(kth, tail)
     _, beyond_half = work.reaching(middle, tail)
-    own = inside.spreads[:_OWN]
+    own = inside.buckets.spreads[:_OWN]
     n_filled = len(counts.filled)
     is_all = work.n_near + found.n_filled == n_filled
     order, after, features = _later(
-        steps, reaching, beyond_half, work.counts, work.n_near, is_all,
+        steps, reaching, beyond_half, work.buckets.counts, work.n_near, is_all,
         (counts.total, n_filled, found.documents, len(seen.buckets)),
         (found.reaching, found.beyond_half, found.nearest, (best - kth) / float(own.mean())),
         (float(k), float(half), stands_for), _FARTHEST,
     )  # fmt: skip
-    return Ends(work.near[order], after, features, kth, float(inside.spreads[0]))
+    return Ends(work.near[order], after, features, kth, float(inside.buckets.spreads[0]))
 
 
 class _Found:
@@ -137,8 +137,8 @@ class _Found:
     def __init__(self, inside: Work, tail: Tail, kth: float, middle: float) -> None:
         steps, reaching = inside.reaching(kth, tail)
         _, beyond_half = inside.reaching(middle, tail)
-        self.documents = float(inside.counts.sum(dtype=np.float64))
-        self.n_filled = int(np.count_nonzero(inside.counts))
+        self.documents = float(inside.buckets.counts.sum(dtype=np.float64))
+        self.n_filled = int(np.count_nonzero(inside.buckets.counts))
         self.reaching = float(reaching.sum(dtype=np.float64))
         self.beyond_half = float(beyond_half.sum(dtype=np.float64))
         self.nearest = float(steps.min())

@@ -58,16 +58,6 @@ class Work:
         """How many are near."""
         return len(self.near)
 
-    @property
-    def counts(self) -> Floats:
-        """See `_Buckets`."""
-        return self.buckets.counts
-
-    @property
-    def spreads(self) -> Floats:
-        """See `_Buckets`."""
-        return self.buckets.spreads
-
     def reaching(self, score: float, tail: Tail) -> tuple[Floats, Floats]:
         """How far a score lies above each bucket's mean, and documents that should reach it.
 
@@ -177,23 +167,28 @@ def _gathered(
 
 
 @compiled
+def _share_of(table: Floats, step: float) -> float:
+    """Of a bucket's documents, those that reach so far, see `Tail`."""
+    share: float = table[min(max(int(step), 0), len(table) - 1)]
+    return share
+
+
+@compiled
 def _documents(buckets: _Buckets, table: Floats, score: float) -> float:
     """That are expected to reach a score."""
-    total, last = 0.0, len(table) - 1
+    total = 0.0
     for i in range(len(buckets.counts)):
-        step = int(score * buckets.slopes[i] - buckets.starts[i])
-        total += table[min(max(step, 0), last)] * buckets.counts[i]
+        total += _share_of(table, score * buckets.slopes[i] - buckets.starts[i]) * buckets.counts[i]
     return total
 
 
 @compiled
 def _reaching(buckets: _Buckets, table: Floats, score: float) -> tuple[Floats, Floats]:
     """See `Work.reaching`."""
-    last = len(table) - 1
     steps, reaching = np.empty_like(buckets.counts), np.empty_like(buckets.counts)
     for i in range(len(steps)):
         steps[i] = score * buckets.slopes[i] - buckets.starts[i]
-        reaching[i] = table[min(max(int(steps[i]), 0), last)] * buckets.counts[i]
+        reaching[i] = _share_of(table, steps[i]) * buckets.counts[i]
     return steps, reaching
 
 

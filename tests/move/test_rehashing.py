@@ -195,7 +195,7 @@ def test_a_new_hash_under_load_and_the_way_back(node, engine, alias, other, vect
 def test_an_index_that_grew_gets_buckets_for_what_it_has(node, engine, alias, vectors, monkeypatch):
     """It began with a model of few buckets; what doctor says is done, and cures it."""
     few = HashModel.fit(SPECS["cells"].model_copy(update={"n_buckets": 4}), vectors[:1000])
-    monkeypatch.setattr(findings, "_CHOSEN_FROM", N // 2)
+    monkeypatch.setattr(findings, "CHOSEN_FROM", N // 2)
     rehash_index(engine, alias, ModelStore(engine).push("live", few), few)
     (ill,) = [one for one in examine_index(engine, alias, n_queries=20) if one.what == "buckets"]
     assert ill.level == "act"

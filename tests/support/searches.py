@@ -33,5 +33,5 @@ def search(engine, index, query, within=(), **clause):
 
 def every_saving_counts(monkeypatch):
     """Otherwise so small an index is scanned under any filter."""
-    for name in ("CHOICE_WORTH", "FILTER_WORTH", "BUCKET_WORTH"):
+    for name in ("CHOSEN_FROM", "FILTER_WORTH", "BUCKET_WORTH"):
         monkeypatch.setattr(planning, name, 0)

@@ -9,11 +9,12 @@ from ....ingest.files.new_embeddings import NewEmbeddings
 from ....ingest.hashers import HashedBatch
 from ....ingest.text_hasher import TextHasher
 from ....mappings.texts import TextSpec
+from ....models.embeddings import Progress
 from ....models.kinds.minhash import MinHashSpec
 from ...engines.calls import Json
 from ...engines.engine import Engine
 from ..field import Field, Options
-from ..succession import Stages, Succession
+from ..succession import Succession
 
 if TYPE_CHECKING:
     from .field import TextField
@@ -40,7 +41,7 @@ class TextSuccession(Succession):
             self.check_takes_embeddings()
         return self._field.new(engine, self._field.spec.field, ref, model, Options())
 
-    def retrained(self, engine: Engine, index: str, progress: Stages) -> tuple[Any, Any]:
+    def retrained(self, engine: Engine, index: str, progress: Progress) -> tuple[Any, Any]:
         """See `Succession`."""
         raise InputError(
             "a field of texts is hashed by a minhash model, which is trained on nothing; name "

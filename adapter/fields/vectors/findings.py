@@ -9,7 +9,7 @@ from ....models.model import HashModel
 from ....models.probing.directory import Directory, bucket_ids
 from ....models.specs import cells_for
 from ...engines.engine import Engine
-from ...search.plan import CHOICE_WORTH, FILTER_WORTH
+from ...search.plan import CHOSEN_FROM
 from ..field import Finding
 from .tuning.sample import first_of
 
@@ -17,8 +17,8 @@ from .tuning.sample import first_of
 _GIANT, _GIANT_SHARE = 20.0, 0.01
 #: Documents looked into for a random document's bucket, as a multiple of what equal ones take.
 _SKEW = 4.0
-#: Documents of which some are chosen. Buckets are too few where so many times as many would do.
-_CHOSEN_FROM, _TOO_FEW = CHOICE_WORTH + FILTER_WORTH, 4
+#: Buckets are too few where so many times as many would do.
+_TOO_FEW = 4
 #: Documents that say something.
 _FEWEST = 200
 #: Share of the newest documents that lie where the training data does not, beyond chance.
@@ -53,7 +53,7 @@ def bucket_finding(index: str, spec: IndexSpec, directory: Directory) -> Finding
     if giant or skew - by_chance > _SKEW:
         return Finding("buckets", "act", found, todo, figures)
     wanted = cells_for(directory.n_documents)
-    if wanted >= _TOO_FEW * spec.n_buckets and directory.n_documents > _CHOSEN_FROM:
+    if wanted >= _TOO_FEW * spec.n_buckets and directory.n_documents > CHOSEN_FROM:
         few = f"with {wanted:,} cells requests look into less: {todo}"
         return Finding("buckets", "act", found, few, figures)
     return Finding("buckets", "fine", found, "", figures)

@@ -8,7 +8,7 @@ import numpy as np
 from ....errors import InputError
 from ....ingest.files.new_embeddings import NewEmbeddings
 from ....mappings.spec import FirstPhase, ModelRef
-from ....models.embeddings import as_embedding, unit
+from ....models.embeddings import Progress, as_embedding, unit
 from ....models.model import HashModel
 from ....models.probing.ranking import default_plan
 from ....models.specs import CellsSpec, cells_for
@@ -16,7 +16,7 @@ from ...engines.calls import Json
 from ...engines.engine import Engine
 from ...model_store import ModelStore
 from ..field import Field
-from ..succession import Stages, Succession
+from ..succession import Succession
 from .first_phase import directions_for
 from .hashers import EmbeddingChange, KeptHashes
 from .tuning.sample import sample_hashed
@@ -75,7 +75,9 @@ class VectorSuccession(Succession):
         }
         return self._field.of(engine, before.model_copy(update=changes), model)
 
-    def retrained(self, engine: Engine, index: str, progress: Stages) -> tuple[ModelRef, HashModel]:
+    def retrained(
+        self, engine: Engine, index: str, progress: Progress
+    ) -> tuple[ModelRef, HashModel]:
         """See `Succession`: cells, as many as the index now has documents for."""
         spec = self._spec
         n = engine.count(index, spec.hashed)

@@ -15,7 +15,7 @@ from .....models.probing.directory import Directory, bucket_ids
 from .....models.stopping.record import OutlookRecord
 from ....engines.engine import Engine
 from ....search.clauses import SimilarClause, Site
-from ....search.plan import CHOICE_WORTH, FILTER_WORTH, RequestPlan
+from ....search.plan import CHOSEN_FROM, RequestPlan
 from ...meta import write_spec
 from ...recall import recall_by_score
 from ..directory import read_directories
@@ -32,8 +32,6 @@ SHALLOW = 100
 DEEP, DEEP_STEP = 2000, 6
 #: Where the buckets that documents are looked for by are one each, but for what was counted twice.
 _ONE_EACH = 1.01
-#: Documents of which some are chosen: of fewer all are scored.
-_CHOSEN_FROM = CHOICE_WORTH + FILTER_WORTH
 #: Of so many queries one's whole order is kept, for the mean share at a price.
 _KEPT_STEP = 4
 #: First-phase windows that `hamming` is measured with, as multiples of k.
@@ -90,7 +88,7 @@ def tune_vectors(
         windows["windows"] = measure_windows(
             engine, index, spec, model, given=given, n_queries=n_queries, seed=seed
         )
-    if spec.plan == "centroid" and home.overlap < _ONE_EACH and farthest >= _CHOSEN_FROM:
+    if spec.plan == "centroid" and home.overlap < _ONE_EACH and farthest >= CHOSEN_FROM:
         outlook = tune_outlook(
             engine, index, spec, model, home,
             n_queries=n_queries, given=given, seed=seed, progress=progress,
