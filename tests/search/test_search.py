@@ -10,6 +10,7 @@ from support.words import FIELD, N_SHARED, word_documents
 
 from meta4 import Meta4
 from meta4.adapter.fields.recall import recall_by_score
+from meta4.adapter.fields.vectors import request as asking
 from meta4.adapter.measure.evaluation import evaluate_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.search import plan as planning
@@ -82,18 +83,29 @@ def test_a_narrow_filter_is_searched_exactly(words):
     assert explained["filter_selectivity"] == pytest.approx(0.01)
 
 
-def test_a_filter_that_needs_many_buckets_is_searched_exactly(words, monkeypatch):
-    """Naming a bucket costs as well: what they spare must be worth their number."""
+def test_a_filter_that_needs_many_buckets_names_none(words, monkeypatch):
+    """Naming a bucket costs as well: what they spare must be worth their number.
+
+    By the first phase, which may leave out a part of what was not asked for; without one, exactly.
+    """
     clause = similar(words.held_out[0], k=25, recall=0.9)
     body = {"query": {"bool": {"must": [clause], "filter": [FILTERS["30%"][0]]}}}
     every_saving_counts(monkeypatch)
     (few,) = words.meta4.explain(index=words.index, body=body)["clauses"]
-    spared = few["filter_selectivity"] * N_SHARED - few["docs_looked_into"]
+    kept = few["filter_selectivity"] * N_SHARED
+    spared = kept - few["docs_looked_into"]
     monkeypatch.setattr(planning, "BUCKET_WORTH", 2 * spared / few["n_probes"])
-    (exact,) = words.meta4.explain(index=words.index, body=body)["clauses"]
+    (everywhere,) = words.meta4.explain(index=words.index, body=body)["clauses"]
     assert few["n_probes"] > 0
+    assert everywhere["n_probes"] == 0
+    assert everywhere["docs_looked_into"] == pytest.approx(kept)
+    assert everywhere["recall_promised"] == 0.9
+    assert everywhere["first_phase"]["window"] >= 25
+    monkeypatch.setattr(asking, "MOST_RESCORED", 0)
+    (exact,) = words.meta4.explain(index=words.index, body=body)["clauses"]
     assert exact["n_probes"] == 0
     assert exact["recall_promised"] == 1.0
+    assert exact["first_phase"] is None
 
 
 def test_never_fewer_than_k_when_k_match(words, monkeypatch):
