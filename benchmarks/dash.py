@@ -12,21 +12,16 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from meta4.adapter.cli.common import counting, notes
-from meta4.ingest.images import resized
+from meta4.adapter.cli.common import notes
 from meta4.models.embeddings import unit
-from meta4.models.graphs.runtime import open_session
-from meta4.models.images.image_models import load_image_network
 
 from . import report
 from .dash_methods import OURS, methods
 from .dash_tuning import counting_bars, tuning_bars, tuning_table
 from .data import Labelled, load_fashion_mnist
+from .pictures import load_pictures
 from .retrieval import Arena, Measured
 
-#: Pixels of a side for the features: the images have 28, and 224 take five minutes more.
-_SIDE = 96
-_BATCH = 32
 #: Queries that efforts are chosen with, and that all are then asked.
 _CHOSEN_WITH, _ASKED = 100, 2_000
 #: Of the paper's rivals those that the bar names.
@@ -43,7 +38,7 @@ def main() -> None:
     tables = []
     for name, base, queries in (
         ("pixels", images, others),
-        ("EfficientNet-Lite0 features", _features(images), _features(others)),
+        ("EfficientNet-Lite0 features", *load_pictures()),
     ):
         found = _contest(base, queries)
         details[name] = {method: asdict(measured) for method, measured in found.items()}
@@ -60,21 +55,6 @@ def main() -> None:
         report.put_into(report.MODELS, section, table)
         print(f"{table}\n")
     print(f"written to {path.name} and docs/{report.MODELS.name}")
-
-
-def _features(images: Labelled) -> Labelled:
-    """The last convolutional layer's, as `meta4 embed images --size 96` makes them."""
-    from PIL import Image
-
-    session = open_session(load_image_network("efficientnet-lite0"))
-    pixels = images.vectors.astype(np.uint8).reshape(-1, 28, 28)
-    found = []
-    with counting("embedding", len(pixels), "images") as advance:
-        for start in range(0, len(pixels), _BATCH):
-            batch = [resized(Image.fromarray(one), _SIDE) for one in pixels[start : start + _BATCH]]
-            found.append(session.run(["features"], {"image": np.stack(batch)})[0])
-            advance(len(batch))
-    return Labelled(np.concatenate(found), images.labels)
 
 
 def _contest(base: Labelled, others: Labelled) -> dict[str, Measured]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from meta4.adapter.cli.common import notes
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.measure import comparison
-from meta4.models.specs import CellsSpec
+from meta4.models.specs import CellsSpec, cells_for
 
 from . import report, summary
 from .contest import Contest, K, bench_engine, fit
@@ -73,15 +73,10 @@ def _sift() -> _Set:
     return _Set(f"SIFT {len(base):,}", base, queries[:N_QUERIES], queries[N_QUERIES:])
 
 
-def buckets_for(n: int) -> int:
-    """About 40 documents a cell: the power of two below n / 30, and 8,192 at most."""
-    return int(min(8192, 2 ** int(np.log2(n / 30))))
-
-
 def _measure(engine: Engine, vectors: _Set) -> dict[str, Any]:
     name, base, queries, tuning = vectors
     ids = [str(row) for row in range(len(base))]
-    spec = CellsSpec(n_buckets=buckets_for(len(base)), n_bits=64)
+    spec = CellsSpec(n_buckets=cells_for(len(base)), n_bits=64)
     model = fit(spec, base[:: -(-len(base) // _TRAINED_ON)])
     contest = Contest(engine, base, ids, model)
     ours, theirs = contest.load_ours("centroid"), contest.load_theirs()

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from meta4 import Document, HashModel, Meta4
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.cli.common import counting
 from meta4.adapter.engines.engine import Engine
+from meta4.adapter.fields.recall import recall_by_score
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure import comparison
@@ -24,8 +27,8 @@ from .contest import FIELD, fit_once, live_bytes, merge
 from .worlds import Body, Floats, Json, World
 
 K = 10
-#: That are tried for a graph.
-CANDIDATES = tuple(sorted({round(K * 1.15**i) for i in range(49)}))
+#: That are tried for a graph, over k; the engines take 10,000 at most.
+_CANDIDATES = tuple(1.15**i for i in range(49))
 #: Of each query, by its bytes, what it is asked under.
 Filters = Mapping[bytes, Body | None]
 NO_FILTERS: Filters = {}
@@ -81,12 +84,19 @@ def graphs(dialect: Dialect) -> list[Graph]:
 
 
 class Sides:
-    """Indexes of one world on one engine."""
+    """Indexes of one world on one engine.
 
-    def __init__(self, engine: Engine, world: World) -> None:
+    Args:
+        engine: they are on.
+        world: they are of.
+        k: that is asked for.
+    """
+
+    def __init__(self, engine: Engine, world: World, k: int = K) -> None:
         self.engine = engine
         self.meta4 = Meta4(engine)
         self.world = world
+        self.k = k
 
     def index(self, side: Side) -> str:
         """What it is called."""
@@ -100,7 +110,8 @@ class Sides:
             anew: also where a run before left it with the same vectors and model.
         """
         model = side.model(self.world) if isinstance(side, Ours) else None
-        of = f"{side!r} {fingerprint(self.world.base)} {model and model.manifest.sha256}"
+        fields = ",".join(self.world.fields[0])
+        of = f"{side!r} {fingerprint(self.world.base)} {fields} {model and model.manifest.sha256}"
         index = self.index(side)
         if not anew and self.engine.index_exists(index):
             left = self.engine.mappings(index)[index].get("_meta", {}).get(_MARK, {})
@@ -141,9 +152,9 @@ class Sides:
 
         def search(query: Floats) -> list[Body]:
             within = filters.get(query.tobytes())
-            body = dialect.graph_body(GraphSearch(FIELD, query, K, candidates, option, within))
+            body = dialect.graph_body(GraphSearch(FIELD, query, self.k, candidates, option, within))
             if side != HNSW:
-                body["knn"] |= {"k": max(K, candidates), "rescore_vector": {"oversample": 1.0}}
+                body["knn"] |= {"k": max(self.k, candidates), "rescore_vector": {"oversample": 1.0}}
             hits: list[Body] = self.engine.search(index, body)["hits"]["hits"]
             return hits
 
@@ -156,14 +167,23 @@ class Sides:
         with_candidates: Callable[[int], comparison.Search] = partial(
             self.graph, side, filters=filters
         )
+        tried = sorted({min(10_000, round(self.k * factor)) for factor in _CANDIDATES})
         candidates, _ = comparison.fewest_candidates(
-            with_candidates, queries, truth, K, recall, CANDIDATES, self.world.scores
+            with_candidates, queries, truth, self.k, recall, tried, self.world.scores
         )
         return candidates
 
+    def delivered(self, search: comparison.Search, queries: Floats, truth: Any) -> float:
+        """Mean recall of a search on queries, by the (n, k) scores of their nearest."""
+        found = [
+            recall_by_score(self.world.scores(query, search(query)), best, self.k)
+            for query, best in zip(queries, truth, strict=True)
+        ]
+        return float(np.mean(found))
+
     def body(self, query: Floats, recall: float, filters: Filters = NO_FILTERS) -> Body:
         """What a user of ours writes."""
-        clause: Body = {"meta4_similar": {FIELD: {"vector": query, "k": K, "recall": recall}}}
+        clause: Body = {"meta4_similar": {FIELD: {"vector": query, "k": self.k, "recall": recall}}}
         within = filters.get(query.tobytes())
         if within is not None:
             clause = {"bool": {"must": [clause], "filter": [within]}}
@@ -212,5 +232,10 @@ class Sides:
         with counting(f"loading {index}", len(world.base), "documents") as advance:
             loaded = load_documents(self.engine, index, documents(), hasher, advance=advance)
         assert not loaded.refusals, loaded.refusals[0]
+        load_s = time.monotonic() - clock
         merge(self.engine, index)
-        return {"seconds": time.monotonic() - clock, "bytes": live_bytes(self.engine, index)}
+        return {
+            "seconds": time.monotonic() - clock,
+            "load_s": load_s,
+            "bytes": live_bytes(self.engine, index),
+        }

@@ -1,6 +1,6 @@
-"""Vectors that people have, and what is asked of them: texts, words, descriptors of images."""
+"""Vectors that people have, and what is asked of them: texts, words, pictures, descriptors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from meta4.adapter.measure import comparison
 from meta4.models.embeddings import unit_float32
 
 from .data import SIFT_BASE, SIFT_QUERIES, find, hold_out, load_glove
+from .pictures import load_pictures
 from .text_data import load_texts
 
 Json = dict[str, Any]
@@ -20,6 +21,10 @@ Floats = NDArray[np.float32]
 N_ASKED = 600
 #: That no index has: those of the first kind, and as many again that nobody asks twice.
 _N_HELD_OUT = 1_600
+#: The field of which a filter keeps some values, and their number: of each as many documents.
+_PART, _PARTS = "part", 100
+#: Of synthetic vectors: words around so many others; and how many are made at once.
+_NEIGHBOURHOODS, _PART_SIZE = 2048, 50_000
 
 
 @dataclass(frozen=True)
@@ -91,16 +96,12 @@ def texts() -> World:
     held_out = np.random.default_rng(0).permutation(held_out)  # glosses come first
     asked = held_out[:N_ASKED]
     base, of = vectors[rows], source[rows]
-    fields = [{"source": int(one), "tenth": i % 10} for i, one in enumerate(of)]
-    tenth = np.arange(len(base)) % 10
+    fields = [{"source": int(one), _PART: i % _PARTS} for i, one in enumerate(of)]
     others = [1 - one for one in source[asked].tolist()]
     kinds = [
         _unfiltered("held-out texts", vectors[asked]),
         _unfiltered("fortunes", unit_float32(other)),
-        Kind(
-            "held-out texts; random 10%", vectors[asked], [{"term": {"tenth": 3}}] * len(asked),
-            [tenth == 3] * len(asked),
-        ),
+        *(_random("held-out texts", vectors[asked], len(base), percent) for percent in (30, 10, 1)),
         Kind(
             "held-out texts; the other source only", vectors[asked],
             [{"term": {"source": one}} for one in others], [of == one for one in others],
@@ -115,16 +116,35 @@ def words() -> World:
     rows, held_out = hold_out(len(vectors), _N_HELD_OUT)
     asked = held_out[:N_ASKED]
     base = vectors[rows]
-    fields = [{"tenth": i % 10} for i in range(len(base))]
-    tenth = np.arange(len(base)) % 10
+    fields = [{_PART: i % _PARTS} for i in range(len(base))]
     kinds = [
         _unfiltered("held-out words", vectors[asked]),
+        _random("held-out words", vectors[asked], len(base), 10),
+    ]
+    return World("words", "words (100)", base, fields, kinds, vectors[held_out[N_ASKED:]])
+
+
+def pictures() -> World:
+    """All pictures but those that are held out; also asked for those of another class alone."""
+    parts = load_pictures()
+    vectors = unit_float32(np.concatenate([part.vectors for part in parts]))
+    label = np.concatenate([part.labels for part in parts])
+    rows, held_out = hold_out(len(vectors), _N_HELD_OUT)
+    asked = held_out[:N_ASKED]
+    base, of = vectors[rows], label[rows]
+    fields = [{"class": int(one), _PART: i % _PARTS} for i, one in enumerate(of)]
+    n_classes = int(label.max()) + 1
+    others = [(one + n_classes // 2) % n_classes for one in label[asked].tolist()]
+    kinds = [
+        _unfiltered("held-out pictures", vectors[asked]),
+        _random("held-out pictures", vectors[asked], len(base), 10),
         Kind(
-            "held-out words; random 10%", vectors[asked],
-            [{"term": {"tenth": 3}}] * len(asked), [tenth == 3] * len(asked),
+            "held-out pictures; another class only", vectors[asked],
+            [{"term": {"class": one}} for one in others], [of == one for one in others],
         ),
     ]  # fmt: skip
-    return World("words", "words (100)", base, fields, kinds, vectors[held_out[N_ASKED:]])
+    unasked = vectors[held_out[N_ASKED:]]
+    return World("pictures", "pictures (1,280)", base, fields, kinds, unasked)
 
 
 def sift() -> World:
@@ -138,9 +158,51 @@ def sift() -> World:
     return World("sift", "SIFT (128)", base, fields, kinds, unasked)
 
 
+def many(n: int) -> World:
+    """N synthetic vectors: a word's, moved by half of what two others of its neighbourhood differ.
+
+    So they vary about a word as the words there do, and their local dimension is that of words.
+    Asked for are others made in the same way.
+    """
+    real = unit_float32(load_glove().vectors)
+    random = np.random.default_rng(0)
+    centres = real[random.choice(len(real), _NEIGHBOURHOODS, replace=False)]
+    of = np.concatenate([np.argmax(part @ centres.T, axis=1) for part in _parts(real)])
+    order = np.argsort(of, kind="stable")
+    starts = np.searchsorted(of[order], np.arange(_NEIGHBOURHOODS))
+    sizes = np.bincount(of, minlength=_NEIGHBOURHOODS)
+    made = np.empty((n + _N_HELD_OUT, real.shape[1]), dtype=np.float32)
+    for part in _parts(made):
+        word = random.integers(len(real), size=len(part))
+        places = random.integers(sizes[of[word]], size=(2, len(part))) + starts[of[word]]
+        one, other = real[order[places]]
+        part[:] = unit_float32(real[word] + (one - other) / 2)
+    asked = made[n : n + N_ASKED]
+    return World("many", f"{n:,} synthetic (100)", made[:n], [{}] * n,
+                 [_unfiltered("others made alike", asked)], made[n + N_ASKED :])  # fmt: skip
+
+
+def _parts(vectors: Floats) -> Iterator[Floats]:
+    for start in range(0, len(vectors), _PART_SIZE):
+        yield vectors[start : start + _PART_SIZE]
+
+
+def _random(name: str, queries: Floats, n: int, percent: int) -> Kind:
+    """Under a filter that has nothing to do with the n vectors."""
+    kept = np.arange(n) % _PARTS < percent
+    within = {"range": {_PART: {"lt": percent}}}
+    return Kind(f"{name}; random {percent}%", queries, [within] * len(queries),
+                [kept] * len(queries))  # fmt: skip
+
+
 def _unfiltered(name: str, queries: Floats) -> Kind:
     nothing = [None] * len(queries)
     return Kind(name, queries, nothing, nothing)
 
 
-WORLDS: dict[str, Callable[[], World]] = {"texts": texts, "words": words, "sift": sift}
+WORLDS: dict[str, Callable[[], World]] = {
+    "texts": texts,
+    "words": words,
+    "pictures": pictures,
+    "sift": sift,
+}

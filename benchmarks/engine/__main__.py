@@ -12,12 +12,11 @@ from collections.abc import Mapping
 
 from meta4.adapter.cli.common import notes
 from meta4.errors import InputError
-from meta4.models.specs import CellsSpec
+from meta4.models.specs import CellsSpec, cells_for
 
 from .. import report, summary
 from ..contest import SERVERS, bench_engine, fit_once
 from ..data import hold_out, load_glove
-from ..scale import buckets_for
 from .bars import REQUIRED, bars
 from .collection import Body, Collection
 from .indexes import Indexes
@@ -46,7 +45,7 @@ def main() -> None:
     if unknown := set(engines) - set(SERVERS):
         parser.error(f"no engine {', '.join(sorted(unknown))}; there are {', '.join(SERVERS)}")
     collection = words(arguments.words)
-    model = fit_once(CellsSpec(n_buckets=buckets_for(len(collection.ids))), collection.base)
+    model = fit_once(CellsSpec(n_buckets=cells_for(len(collection.ids))), collection.base)
     for name in engines:
         with bench_engine(name) as engine:
             indexes = Indexes(engine, name, collection, model)

@@ -13,13 +13,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from meta4.adapter.cli.common import notes
-from meta4.adapter.fields.recall import recall_by_score
 
 from ..contest import SERVERS, bench_data, bench_engine
-from ..sides import OURS, K, Side, Sides, graphs
+from ..sides import OURS, Side, Sides, graphs
 from ..worlds import WORLDS
 from . import results
 from .groups import new_group
@@ -105,10 +102,7 @@ def _prepared(
         candidates: dict[Side, dict[float, int]] = {side: {} for side in every}
         for recall in RECALLS:
             search = sides.ours(OURS[0], recall)
-            reached = float(np.mean([
-                recall_by_score(world.scores(query, search(query)), best, K)
-                for query, best in zip(questions.tuning, questions.truth, strict=True)
-            ]))  # fmt: skip
+            reached = sides.delivered(search, questions.tuning, questions.truth)
             for graph in rivals:
                 fewest = sides.fewest(graph, questions.tuning, questions.truth, reached)
                 candidates[graph][recall] = fewest

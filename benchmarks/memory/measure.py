@@ -17,7 +17,7 @@ from meta4.adapter.measure.comparison import Search
 
 from ..sides import Graph, K, Side, Sides
 from ..worlds import N_ASKED, Floats, World
-from .node import LimitedNode, limited_node
+from .node import HEAP_MB, LimitedNode, limited_node
 from .page_cache import Reads
 
 Json = dict[str, Any]
@@ -26,6 +26,9 @@ Question = tuple[Floats, NDArray[np.float64]]
 RECALLS = (0.95, 0.99)
 #: The first of a set's questions find candidates, and warm; the others are asked once.
 N_TUNED_ON = N_ASKED // 2
+#: Seconds of requests, without a limit, after which the JVM has compiled what they run: with three
+#: hundred requests alone, one takes twice as long.
+_WARMING_SECONDS = 40.0
 #: Requests under the limit before the clock counts.
 _WARM_UP = 100
 #: Requests and seconds, without a limit, that fill the cache as a running node's is.
@@ -45,12 +48,14 @@ class Plan:
         data: the node's folder.
         n_timed: requests of each recall, as far as a minute allows.
         java: further options of the JVM.
+        heap_mb: of the JVM.
     """
 
     server: str
     data: Path
     n_timed: int
     java: tuple[str, ...] = ()
+    heap_mb: int = HEAP_MB
 
 
 class Questions:
@@ -89,7 +94,7 @@ def measure(
     """
     world, unasked = questions.world, questions.unasked()
     rows = []
-    with limited_node(plan.server, plan.data, plan.java) as node:
+    with limited_node(plan.server, plan.data, plan.java, plan.heap_mb) as node:
         sides = Sides(node.engine, world)
         searches = {
             recall: sides.graph(side, candidates[recall])
@@ -99,9 +104,7 @@ def measure(
         }
         index = sides.index(side)
         with counting(f"{side.name}: warming", None, "requests") as advance:
-            for i, query in enumerate(questions.tuning):
-                searches[RECALLS[i % len(RECALLS)]](query)
-                advance(1)
+            _warm(list(searches.values()), questions, advance)
             node.empty(index)
             room = int(share * world.bytes)
             if node.limits:
@@ -125,6 +128,15 @@ def measure(
             figures = _timed(node, world, searches[recall], list(islice(unasked, _COLD)))
             rows.append({**common, **found, **figures})
     return rows
+
+
+def _warm(searches: Sequence[Search], questions: Questions, advance: Callable[[int], None]) -> None:
+    """Ask until the node is as fast as one that has run for a while."""
+    started = time.monotonic()
+    while time.monotonic() - started < _WARMING_SECONDS:
+        for i, query in enumerate(questions.tuning):
+            searches[i % len(searches)](query)
+            advance(1)
 
 
 def _fill(

@@ -126,17 +126,20 @@ class LimitedNode:
 
 
 @contextmanager
-def limited_node(server: str, data: Path, java: Sequence[str] = ()) -> Iterator[LimitedNode]:
+def limited_node(
+    server: str, data: Path, java: Sequence[str] = (), heap_mb: int = HEAP_MB
+) -> Iterator[LimitedNode]:
     """A node that is started in a group of its own, with no page of its data in memory.
 
     Args:
         server: one of `SERVERS`.
         data: its folder, with indexes.
         java: further options of the JVM, for OpenSearch.
+        heap_mb: of the JVM.
     """
     group = new_group()
     program: Server = _OpenSearch(java) if server == "opensearch" else SERVERS[server]
-    node = EmbeddedNode(program, data=data, heap_mb=HEAP_MB, progress=downloading)
+    node = EmbeddedNode(program, data=data, heap_mb=heap_mb, progress=downloading)
     folders = NodeFolders(data).data
     page_cache.evict(folders)
     left = page_cache.resident(folders)
