@@ -1,11 +1,15 @@
 """A first phase by sketches: what it leaves out, who writes them, and where there is none."""
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
+from support.clients import Synchronous
 from support.searches import every_saving_counts, row_documents
 from support.words import FIELD
 
-from meta4 import Meta4
+from meta4 import AsyncMeta4, Meta4
 from meta4.adapter.catalog import read_spec
 from meta4.adapter.engines.place import Place
 from meta4.adapter.fields.recall import recall_by_score
@@ -19,6 +23,7 @@ from meta4.adapter.search import plan
 from meta4.errors import ConflictError, InputError
 from meta4.ingest.documents import value_at
 from meta4.ingest.hashers import DocumentHasher
+from meta4.models.stopping.outlook import Outlook
 
 pytestmark = pytest.mark.server
 N = 8000
@@ -117,6 +122,39 @@ def test_where_everything_is_looked_into(engine, tuned, rows, vectors, monkeypat
     assert (clause["n_probes"], clause["docs_looked_into"]) == (0, N)
     assert clause["recall_promised"] == 0.95
     assert clause["first_phase"]["window"] < N
+
+
+def test_where_everything_is_looked_into_it_is_asked_once(node, tuned, vectors, monkeypatch):
+    monkeypatch.setattr(plan, "BUCKET_WORTH", N)
+    client = Synchronous(node.url)
+    body = {"query": similar(vectors[N], k=10, recall=0.95)}
+    client.search(index=tuned, body=body)
+    client.sent.clear()
+    client.search(index=tuned, body=body)
+    client.close()
+    assert sum(path.endswith("_search") for _, path in client.sent) == 1
+
+
+def test_loops_are_compiled_beside_the_event_loop(node, tuned, vectors, monkeypatch):
+    """Compiling takes seconds, in which a server would answer nobody."""
+    seen, rehearse = [], Outlook.rehearse
+
+    def watched(outlook):
+        seen.append(threading.get_ident())
+        rehearse(outlook)
+
+    monkeypatch.setattr(Outlook, "rehearse", watched)
+
+    async def ask():
+        meta4 = AsyncMeta4(node.url)
+        try:
+            await meta4.search(index=tuned, body={"query": similar(vectors[N], k=3, recall=0.9)})
+        finally:
+            await meta4.close()
+
+    asyncio.run(ask())
+    assert seen
+    assert threading.get_ident() not in seen
 
 
 @pytest.mark.parametrize("hashing", ["client", "server"])
