@@ -1,12 +1,12 @@
 """What is known of the cluster's hashed indexes: one reading of a mapping gives their fields."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from ..errors import ConflictError, NotFoundError
 from ..ingest.hashers import Hasher, HasherChain
-from ..mappings.spec import FieldSpec
+from ..mappings.spec import FieldSpec, entries_in
 from .engines.calls import Calls, Json, Steps
 from .engines.engine import Engine
 from .engines.names import check_index
@@ -77,6 +77,31 @@ class Catalog:
         check_index(index, pattern=True)
         read = partial(_read, self._calls, index, self._shelf, to_search=True)
         return (yield from self._shelf.take(_key(index), read))
+
+    def having(self, fields: Collection[str]) -> Steps[str]:
+        """The indexes that have these hashed fields, with commas between.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        key = ("having", "", tuple(sorted(fields)))
+        return (yield from self._shelf.take(key, partial(self._having, fields)))
+
+    def _having(self, fields: Collection[str]) -> Steps[str]:
+        found = []
+        for name, mapping in (yield from self._calls.mappings("*")).items():
+            try:
+                entries = entries_in(mapping, name)
+            except NotFoundError:
+                continue
+            if entries.keys() >= set(fields):
+                found.append(name)
+        if not found:
+            raise NotFoundError(
+                f"no index has the hashed field {' and '.join(map(repr, sorted(fields)))}; "
+                f"see: meta4 index list"
+            )
+        return ",".join(sorted(found))
 
     def scope(self, known: HashedIndex) -> Steps[Scope]:
         """What a search of an index may answer with, as fresh."""

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 from platformdirs import user_cache_path
@@ -21,6 +22,8 @@ from .engines.engine import Engine
 STORE_INDEX = "meta4-models"
 #: Bytes of a model in one document; far below the 100 MB that a request may have.
 _CHUNK = 4_000_000
+#: Models in use in this process, each once for all who asked for it: none is ever changed.
+_LOADED: WeakValueDictionary[str, HashModel] = WeakValueDictionary()
 _MAPPINGS: dict[str, Any] = {
     "dynamic": "strict",
     "properties": {
@@ -75,11 +78,14 @@ class ModelStore:
         ref, manifest = self._entry(reference)
         # The same weights may come with another manifest.
         name = f"{ref.sha256}-{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
+        if (loaded := _LOADED.get(name)) is not None:
+            return ref, loaded
         cached = user_cache_path("meta4") / "models" / name
         try:
-            return ref, HashModel.load(cached)
+            model = _LOADED[name] = HashModel.load(cached)
+            return ref, model
         except ArtifactError:
-            model = self._read(ref)
+            model = _LOADED[name] = self._read(ref)
         try:
             model.save(cached)
         except (OSError, ConflictError, ArtifactError):

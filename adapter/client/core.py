@@ -3,8 +3,8 @@
 `Meta4` and `AsyncMeta4` run these steps, each with a client of its own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ...errors import (
     ClauseError,
@@ -35,6 +35,7 @@ from ..search.rewriter import (
 from ..searches import SearchKeeper
 
 Body = dict[str, Any]
+T = TypeVar("T")
 #: Hits of a clause, and the clause as it was asked at last.
 Found = tuple[list[Body], PlannedClause]
 #: Moves of an alias that one request follows, and times that it asks for documents anew of which
@@ -70,16 +71,36 @@ class Core:
     def _searched(self, index: str, body: Mapping[str, Any], sites: Sequence[Site]) -> Steps[Body]:
         if not sites:
             return (yield from self._calls.search(index, dict(body)))
+        return (yield from self._followed(index, lambda: self._search(index, body, sites)))
+
+    def _followed(self, index: str, ask: Callable[[], Steps[T]]) -> Steps[T]:
+        """What is asked of an index, again where its alias moved meanwhile."""
         for _ in range(_TRIES):
             try:
-                return (yield from self._search(index, body, sites))
+                return (yield from ask())
             except _MovedError:
                 self.catalog.forget(index)
             except (EngineError, NotFoundError, EmbeddingError):
                 # An alias may have been moved to an index of other dimensions, say.
                 if not (yield from self.catalog.has_moved(index)):
                     raise
-        return (yield from self._search(index, body, sites))
+        return (yield from ask())
+
+    def documents(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
+        """The body with the documents that each clause means in its place.
+
+        It may be sent wherever a search or its query goes, with any parameters.
+        """
+        sites = _sites(index, body)
+        if not sites:
+            return dict(body)
+
+        def ask() -> Steps[Body]:
+            known = yield from self.catalog.get(index)
+            planned = yield from self._plan(known, sites)
+            return (yield from self._with_documents(known, body, planned))
+
+        return (yield from self._followed(index, ask))
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Body]]:
         """Several searches side by side, whose requests share their round trips."""

@@ -59,8 +59,11 @@ def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
         return NotFoundError(f"{url}: {reason}")
     message = f"{url} answered {status}: {reason}{_hint(reason)}"
     if may_pass(status, reason):
-        return PushedBackError(message)
-    return RefusedError(message, status) if status < 500 else EngineError(message)
+        error: EngineError = PushedBackError(message)
+    else:
+        error = RefusedError(message) if status < 500 else EngineError(message)
+    error.status = status
+    return error
 
 
 def part_refused(url: str, answer: Any) -> EngineError | NotFoundError:

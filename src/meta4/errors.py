@@ -62,7 +62,13 @@ class MissingExtraError(InputError, ImportError):
 
 
 class EngineError(Meta4Error, RuntimeError):
-    """The server failed, or answered with an error."""
+    """The server failed, or answered with an error.
+
+    Attributes:
+        status: of its answer, where that is why.
+    """
+
+    status: int | None = None
 
 
 class UnreachableError(EngineError, ConnectionError):
@@ -74,11 +80,7 @@ class PushedBackError(EngineError):
 
 
 class RefusedError(EngineError):
-    """The server understood and said no.
-
-    Attributes:
-        status: of its answer, where that is why.
-    """
+    """The server understood and said no."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)

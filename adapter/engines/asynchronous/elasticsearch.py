@@ -43,12 +43,12 @@ class AsyncElasticsearchEngine(AsyncEngine):
 
     def waiting(self, loop: asyncio.AbstractEventLoop) -> OnLoop:
         """See `AsyncEngine`."""
-        return _ElasticsearchOnLoop(self, loop)
+        return ElasticsearchOnLoop(self, loop)
 
     async def close(self) -> None:
         """See `AsyncEngine`."""
         await self._client.close()
 
 
-class _ElasticsearchOnLoop(OnLoop, ElasticsearchEngine):
+class ElasticsearchOnLoop(OnLoop, ElasticsearchEngine):
     """See `OnLoop`."""

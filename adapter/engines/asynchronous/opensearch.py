@@ -37,12 +37,12 @@ class AsyncOpenSearchEngine(AsyncEngine):
 
     def waiting(self, loop: asyncio.AbstractEventLoop) -> OnLoop:
         """See `AsyncEngine`."""
-        return _OpenSearchOnLoop(self, loop)
+        return OpenSearchOnLoop(self, loop)
 
     async def close(self) -> None:
         """See `AsyncEngine`."""
         await self._client.close()
 
 
-class _OpenSearchOnLoop(OnLoop, OpenSearchEngine):
+class OpenSearchOnLoop(OnLoop, OpenSearchEngine):
     """See `OnLoop`."""
