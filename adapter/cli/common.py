@@ -135,10 +135,15 @@ def read_queries(
     return given, min(n, len(given))
 
 
-def engine_at(url: str | None) -> Engine:
-    """The cluster that a command means, and who we are to it."""
+def cluster_at(url: str | None) -> tuple[str, Access]:
+    """Where the cluster is that a command means, and who we are to it."""
     access = Access.read()
-    return connect(url or access.url or running_url() or _DEFAULT_URL, access)
+    return url or access.url or running_url() or _DEFAULT_URL, access
+
+
+def engine_at(url: str | None) -> Engine:
+    """The cluster that a command means."""
+    return connect(*cluster_at(url))
 
 
 def spec_fault(kind: str, error: ValidationError) -> InputError:

@@ -1,0 +1,1 @@
+"""The gateway: any client's searches may have our clauses, any client's documents are hashed."""

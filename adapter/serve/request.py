@@ -1,0 +1,173 @@
+"""A request as ASGI delivers it: read whole or in pieces, and given up when its client goes."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from ...errors import InputError
+from ...ingest.bulk import MOST_BYTES
+from .answers import Headers
+from .endpoints import Endpoint, endpoint_of
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+#: Pieces that may wait for whoever reads them.
+_WAITING = 4
+#: By the name of a coding, what `zlib` calls it: any header for deflate, as engines take it.
+_CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
+#: Bytes of a piece, decoded: a small one may hold very much.
+_PIECE = 1 << 20
+
+
+class Request:
+    """One request, made in the task that serves it: that is cancelled when its client goes.
+
+    Args:
+        scope: see the ASGI specification, HTTP, 2.3.
+        receive: its messages.
+
+    Attributes:
+        method: in capitals.
+        path: encoded, as it came.
+        query: the query string, as it came.
+        headers: in small letters, in order.
+        endpoint: what it is.
+        is_gone: whether its client has closed the connection.
+        is_read: whether the body's end was reached.
+    """
+
+    def __init__(self, scope: Message, receive: Receive) -> None:
+        self.method: str = scope["method"].upper()
+        self.path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        self.query: bytes = scope.get("query_string", b"")
+        self.headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]
+        self.endpoint: Endpoint = endpoint_of(self.method, self.path)
+        self.is_gone = False
+        self.is_read = False
+        self._receive = receive
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving = task
+        self._reading = asyncio.ensure_future(self._read())
+
+    @property
+    def by_name(self) -> dict[bytes, bytes]:
+        """The headers; of one that came twice the last."""
+        return dict(self.headers)
+
+    @property
+    def target(self) -> str:
+        """Path and query string."""
+        return self.path + (f"?{self.query.decode('latin-1')}" if self.query else "")
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Of the query string, decoded; of one that came twice the last."""
+        pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)
+        return dict(pairs)
+
+    def target_without(self, *names: str) -> str:
+        """Path and query string but for some parameters."""
+        pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)
+        kept = urlencode([(name, value) for name, value in pairs if name not in names])
+        return self.path + (f"?{kept}" if kept else "")
+
+    @property
+    def has_body(self) -> bool:
+        """Whether its head says that there is one."""
+        names = self.by_name
+        return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it came, piece by piece."""
+        while not self.is_read:
+            piece = await self._pieces.get()
+            if piece is None:
+                self.is_read = True
+            else:
+                yield piece
+
+    async def whole(self, most: int | None = None) -> bytes:
+        """The body as it came, or its beginning.
+
+        Args:
+            most: bytes after which no more is read; `pieces` gives the rest.
+
+        Raises:
+            InputError: it is to be whole, and larger than engines take.
+        """
+        read, size = [], 0
+        async for piece in self.pieces():
+            read.append(piece)
+            size += len(piece)
+            if most is not None and size > most:
+                break
+            if size > MOST_BYTES:
+                raise InputError(f"a body of more than the {MOST_BYTES:,} bytes that engines take")
+        return b"".join(read)
+
+    def end(self) -> None:
+        """Read no more."""
+        self._reading.cancel()
+
+    async def _read(self) -> None:
+        """Read on to the end of the body, and then wait for the client to go."""
+        while (message := await self._receive())["type"] != "http.disconnect":
+            if piece := message.get("body", b""):
+                await self._pieces.put(piece)
+            if not message.get("more_body", False):
+                await self._pieces.put(None)
+        self.is_gone = True
+        self._serving.cancel()
+
+
+def decoded(body: bytes, coding: bytes | None) -> bytes:
+    """A whole body in plain bytes.
+
+    Raises:
+        InputError: a coding that neither we nor the engines know, or no such bytes.
+    """
+    if coding is None or coding == b"identity":
+        return body
+    return b"".join(_decoder(coding)(body, end=True))
+
+
+async def decoding(pieces: AsyncIterator[bytes], coding: bytes | None) -> AsyncIterator[bytes]:
+    """The same, piece by piece."""
+    if coding is None or coding == b"identity":
+        async for piece in pieces:
+            yield piece
+        return
+    decode = _decoder(coding)
+    async for piece in pieces:
+        for plain in decode(piece):
+            yield plain
+    for plain in decode(b"", end=True):
+        yield plain
+
+
+def _decoder(coding: bytes) -> Callable[..., "list[bytes]"]:
+    if coding not in _CODINGS:
+        raise InputError(
+            f"content-encoding: expected gzip or deflate, got {coding.decode('latin-1')!r}"
+        )
+    state = zlib.decompressobj(_CODINGS[coding])
+
+    def decode(piece: bytes, *, end: bool = False) -> list[bytes]:
+        found = []
+        try:
+            while piece:
+                found.append(state.decompress(piece, _PIECE))
+                piece = state.unconsumed_tail
+            if end:
+                found.append(state.flush())
+        except zlib.error as error:
+            raise InputError(f"content-encoding: this is no {coding.decode()} ({error})") from error
+        if end and not state.eof:
+            raise InputError(f"content-encoding: this {coding.decode()} has no end")
+        return found
+
+    return decode
