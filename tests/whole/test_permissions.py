@@ -3,11 +3,14 @@
 import functools
 import itertools
 import json
+from base64 import b64encode
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from support import ROOT
+from support.gateways import ask, gateway_before
 from support.secured import HASHED, PASSWORD, SecuredElasticsearch, SecuredOpenSearch
 from support.servers import running
 from support.vectors import unit
@@ -15,13 +18,14 @@ from support.words import FIELD, word_documents
 
 from meta4 import DocumentHasher, Meta4
 from meta4.adapter.cli.main import cli
+from meta4.adapter.engines.access import Access
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index
 from meta4.adapter.model_store import ModelStore
 from meta4.adapter.move.rehash import make_alias
-from meta4.errors import RefusedError
+from meta4.errors import NotFoundError, RefusedError
 
 pytestmark = pytest.mark.server
 DEPLOY = ROOT / "docs" / "deploy.md"
@@ -265,18 +269,22 @@ SEES_ALIASES = "indices:admin/aliases/get"
 
 def reader(site, actions, **more):
     """A user of OpenSearch who may search, with rights on documents, say."""
+    return Meta4(reader_url(site, actions, **more))
+
+
+def reader_url(site, actions, cluster="cluster_composite_ops_ro", **more):
     name = site.new()
     on_index = {"index_patterns": ["perm-*"], "allowed_actions": actions, **more}
     on_models = {"index_patterns": ["meta4-models"], "allowed_actions": ["read"]}
     role = {
-        "cluster_permissions": ["cluster_monitor", "cluster_composite_ops_ro"],
+        "cluster_permissions": ["cluster_monitor", cluster],
         "index_permissions": [on_index, on_models],
     }
     api = "/_plugins/_security/api"
     site.engine.request("PUT", f"{api}/roles/{name}", role)
     user = {"hash": HASHED, "opendistro_security_roles": [name]}
     site.engine.request("PUT", f"{api}/internalusers/{name}", user)
-    return Meta4(site.url(name))
+    return site.url(name)
 
 
 @pytest.mark.parametrize("site", ["opensearch"], indirect=True)
@@ -354,3 +362,80 @@ def search_body(site):
     body = site.folder / "body.json"
     body.write_text(json.dumps({"query": {"meta4_similar": {FIELD: {"id": "king", "k": 3}}}}))
     return body
+
+
+@pytest.fixture
+def through(site):
+    """A gateway before the servers: the URL by it of another."""
+    with gateway_before(f"http://{site.address}", Access(user="admin", password=PASSWORD)) as url:
+        yield lambda direct: direct.replace(site.address, url.partition("://")[2])
+
+
+def account(site, actions):
+    """The URL of a user who may do these things with our indexes, and read models."""
+    if site.name == "opensearch":
+        return reader_url(site, actions, "cluster_composite_ops")
+    return site.user([["monitor"], actions, ["read"]])
+
+
+MAY_READ = {"opensearch": READS, "elasticsearch": ["read", "view_index_metadata"]}
+MAY_WRITE = {
+    "opensearch": ["indices:data/write/*", "indices:admin/mapping/put"],
+    "elasticsearch": ["index"],
+}
+
+
+def search_by(url, body):
+    return connect(url).request("POST", f"/{BASE}/_search", body)
+
+
+@on_both
+def test_by_the_gateway_one_sees_what_one_may(site, through):
+    """After others have asked, too: what was read for them is remembered for them alone."""
+    clause = {"meta4_similar": {FIELD: {"id": site.sample.words[7], "k": 5, "recall": 1.0}}}
+    body = {"query": clause, "_source": False}
+    for user in (site.url("admin"), account(site, MAY_READ[site.name])):
+        expected = Meta4(user).search(index=BASE, body=body)["hits"]["hits"]
+        assert search_by(through(user), body)["hits"]["hits"] == expected
+    nobody = account(site, ["indices:admin/get"] if site.name == "opensearch" else ["monitor"])
+    wrong = site.url("admin").replace(PASSWORD, "wrong")
+    none = f"http://{site.address}"
+    for user, status in ((nobody, 403), (wrong, 401), (none, (401, 403))):
+        engine = site.engine.__class__.at(through(user))  # `connect` would be refused already
+        for path in (f"/{BASE}/_search", f"/{BASE}/_count", f"/_meta4/explain/{BASE}"):
+            with pytest.raises(RefusedError) as refused:
+                engine.request("POST", path, {"query": clause})
+            assert refused.value.status in (status if isinstance(status, tuple) else (status,))
+            assert site.sample.words[7] not in str(refused.value)
+
+
+@pytest.mark.parametrize("site", ["opensearch"], indirect=True)
+def test_by_the_gateway_hidden_documents_stay_hidden(site, through, sample):
+    admin, user = site.url("admin"), reader_url(site, READS, dls=json.dumps({"term": {"tenth": 3}}))
+    hidden, seen = sample.words[4], sample.words[3]
+    for name, is_there in ((seen, True), (hidden, False)):
+        clause = {"meta4_similar": {FIELD: {"id": name, "k": 10, "recall": 0.9}}}
+        body = {"query": clause, "_source": ["tenth"]}
+        assert search_by(through(admin), body)["hits"]["hits"]
+        if is_there:
+            hits = search_by(through(user), body)["hits"]["hits"]
+            assert {hit["_source"]["tenth"] for hit in hits} == {3}
+        else:
+            with pytest.raises(NotFoundError):
+                search_by(through(user), body)
+
+
+@on_both
+def test_a_writer_who_may_not_read_mappings_is_told(site, through, sample):
+    """What it writes is not hashed, and the answer says so."""
+    user = account(site, MAY_WRITE[site.name])
+    parts = urlsplit(through(user))
+    credentials = b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    status, headers, _ = ask(
+        f"http://{parts.hostname}:{parts.port}", "PUT", f"/{BASE}/_doc/unseen?refresh=true",
+        json.dumps({FIELD: sample.vectors[5].tolist()}),
+        {"content-type": "application/json", "authorization": f"Basic {credentials}"},
+    )  # fmt: skip
+    assert status in (200, 201)
+    assert "not read the mapping" in headers["warning"]
+    site.engine.request("DELETE", f"/{BASE}/_doc/unseen", params={"refresh": "true"})

@@ -1,0 +1,158 @@
+"""Documents of clients that know nothing of hashes, on their way through the gateway."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from support.gateways import ask, gateway_before
+from support.words import FIELD
+
+from meta4 import Document, DocumentHasher
+from meta4.adapter.engines.connection import connect
+from meta4.adapter.load.loader import load_documents
+from meta4.errors import RefusedError
+from meta4.ingest.documents import value_at
+
+pytestmark = pytest.mark.server
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+@pytest.fixture(scope="module")
+def gateway(node):
+    with gateway_before(node.url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(gateway):
+    client = connect(gateway)
+    yield client
+    client.close()
+
+
+def sources(engine, index):
+    engine.refresh(index)
+    return {hit["_id"]: hit["_source"] for hit in engine.scan(index, {"query": {"match_all": {}}})}
+
+
+def lines_of(documents):
+    return b"".join(
+        json.dumps({"index": {"_id": name}}).encode() + b"\n" + json.dumps(source).encode() + b"\n"
+        for name, source in documents.items()
+    )
+
+
+@pytest.fixture
+def documents(vectors):
+    made = {str(i): {FIELD: vectors[i].tolist(), "n": i} for i in range(40)}
+    return made | {"none": {"n": -1}, "null": {FIELD: None, "m": 1.10}}
+
+
+@pytest.mark.parametrize("squeezed", [False, True])
+def test_a_bulk_is_hashed_as_by_the_loader(
+    gateway, engine, make_index, index_name, models, documents, squeezed
+):
+    model, other = models["itq"], f"{index_name}-other"
+    spec = make_index(model, hashing="client", first_phase="projection")
+    twin = make_index(model, name=other, hashing="client", first_phase="projection")
+    load_documents(
+        engine, other, [Document(name, source) for name, source in documents.items()],
+        DocumentHasher(model, twin),
+    )  # fmt: skip
+    body, headers = lines_of(documents), dict(NDJSON)
+    if squeezed:
+        body, headers["content-encoding"] = gzip.compress(body), "gzip"
+    status, _, answer = ask(gateway, "POST", f"/{index_name}/_bulk", body, headers)
+    assert status == 200
+    assert not json.loads(answer)["errors"]
+    assert sources(engine, index_name) == sources(engine, other)
+    assert value_at(sources(engine, index_name)["3"], spec.fields.root)["bucket"]
+
+
+def test_what_cannot_be_hashed_gets_its_own_error(
+    gateway, engine, make_index, index_name, models, vectors
+):
+    make_index(models["itq"], hashing="client")
+    good = {FIELD: vectors[0].tolist()}
+    given = {"a": good, "short": {FIELD: [1.0]}, "b": good, "zero": {FIELD: [0.0] * 100}}
+    body = lines_of(given) + b'{"delete": {"_id": "none"}}\n'
+    status, _, answer = ask(gateway, "POST", f"/{index_name}/_bulk?refresh=true", body, NDJSON)
+    said = json.loads(answer)
+    assert status == 200
+    assert said["errors"]
+    found = [
+        (name, one["_id"], one["status"]) for item in said["items"] for name, one in item.items()
+    ]
+    assert found == [
+        ("index", "a", 201),
+        ("index", "short", 400),
+        ("index", "b", 201),
+        ("index", "zero", 400),
+        ("delete", "none", 404),
+    ]
+    assert "100" in said["items"][1]["index"]["error"]["reason"]
+    assert sources(engine, index_name).keys() == {"a", "b"}
+    body = lines_of({"short": {FIELD: [1.0]}})
+    said = json.loads(ask(gateway, "POST", f"/{index_name}/_bulk", body, NDJSON)[2])
+    assert said["errors"]
+    assert len(said["items"]) == 1
+
+
+def test_one_document_and_parts_of_it(client, engine, make_index, index_name, models, vectors):
+    model = models["itq"]
+    spec = make_index(model, hashing="client")
+    root = spec.fields.root
+
+    def bucket(i):
+        (buckets,) = model.hash(np.asarray(vectors[i : i + 1]))[1].tolist()
+        return [model.terms[j] for j in buckets]
+
+    def kept(name):
+        return value_at(sources(engine, index_name)[name], root)
+
+    client.request("PUT", f"/{index_name}/_doc/a", {FIELD: vectors[1].tolist(), "n": 1})
+    client.request("PUT", f"/{index_name}/_create/b", {FIELD: vectors[2].tolist()})
+    made = client.request("POST", f"/{index_name}/_doc", {FIELD: vectors[3].tolist()})
+    assert kept("a")["bucket"] == bucket(1)
+    assert kept("b")["bucket"] == bucket(2)
+    assert kept(made["_id"])["bucket"] == bucket(3)
+    client.request("POST", f"/{index_name}/_update/a", {"doc": {"n": 2}})
+    assert kept("a")["bucket"] == bucket(1)
+    client.request("POST", f"/{index_name}/_update/a", {"doc": {FIELD: vectors[4].tolist()}})
+    assert kept("a")["bucket"] == bucket(4)
+    body = {"doc": {FIELD: vectors[5].tolist()}, "doc_as_upsert": True}
+    client.request("POST", f"/{index_name}/_update/c", body)
+    assert kept("c")["bucket"] == bucket(5)
+    body = {"script": "ctx.op = 'none'", "upsert": {FIELD: vectors[6].tolist()}}
+    if engine.has_scripts():
+        client.request("POST", f"/{index_name}/_update/d", body)
+        assert kept("d")["bucket"] == bucket(6)
+    client.request("POST", f"/{index_name}/_update/a", {"doc": {FIELD: None}})
+    assert not kept("a")
+    lines = [{"update": {"_id": "b"}}, {"doc": {FIELD: vectors[7].tolist()}}]
+    text = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    assert not client.request("POST", f"/{index_name}/_bulk", text)["errors"]
+    assert kept("b")["bucket"] == bucket(7)
+    with pytest.raises(RefusedError, match="100"):
+        client.request("PUT", f"/{index_name}/_doc/e", {FIELD: [1.0, 2.0]})
+    assert "e" not in sources(engine, index_name)
+
+
+def test_the_server_hashes_what_is_the_server_s(
+    client, engine, make_index, index_name, models, vectors
+):
+    if not engine.has_scripts():
+        pytest.skip("this server runs no scripts")
+    spec = make_index(models["itq"], hashing="server")
+    client.request("PUT", f"/{index_name}/_doc/a", {FIELD: vectors[1].tolist()})
+    assert value_at(sources(engine, index_name)["a"], spec.fields.root)["bucket"]
+
+
+def test_a_body_that_is_no_gzip_is_the_sender_s_fault(gateway, make_index, index_name, models):
+    make_index(models["itq"], hashing="client")
+    headers = {**NDJSON, "content-encoding": "gzip"}
+    for body in (b"nothing of the kind", gzip.compress(b'{"index": {}}\n' * 1000)[:-9]):
+        status, _, answer = ask(gateway, "POST", f"/{index_name}/_bulk", body, headers)
+        assert status == 400
+        assert "content-encoding" in json.loads(answer)["error"]["reason"]
