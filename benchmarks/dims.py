@@ -62,35 +62,26 @@ def _name(engine: str) -> str:
 def _measure(engine: Engine, world: World, ks: Sequence[int]) -> list[Json]:
     loading = Sides(engine, world)
     loads = {side.name: loading.load(side, anew=True) for side in (*OURS, HNSW)}
-    rows = []
+    rows, truths = [], {}
     for k in ks:
         sides = Sides(engine, world, k)
         from_documents = _candidates_by_documents(sides)
         for kind in world.kinds:
-            truth = world.truth(kind.queries, kind.kept, k)
+            truth = truths[kind.name, k] = world.truth(kind.queries, kind.kept, k)
             for recall in _RECALLS:
                 row = _row(sides, kind, truth, recall, from_documents)
                 said = {name: f"{one['p50_ms']:.2f} ms ({one['recall']:.3f})"
                         for name, one in row["sides"].items()}  # fmt: skip
                 notes.print(f"{world.name}, {kind.name}, k {k}, {recall:g}: {said}")
                 rows.append({"set": world.key, "name": world.name, "loads": loads, "k": k, **row})
-    for row, again in zip(rows, _built_again(engine, world, rows), strict=True):
-        row["hnsw_built_again"] = again
-    return rows
-
-
-def _built_again(engine: Engine, world: World, rows: Sequence[Json]) -> list[float]:
-    """What HNSW delivers with the same candidates after the same documents were loaded anew."""
-    Sides(engine, world).load(HNSW, anew=True)
+    loading.load(HNSW, anew=True)  # the same documents once more: what the same candidates give
     kinds = {kind.name: kind for kind in world.kinds}
-    found = []
     for row in rows:
-        kind, k = kinds[row["kind"]], row["k"]
-        sides = Sides(engine, world, k)
+        kind, sides = kinds[row["kind"]], Sides(engine, world, row["k"])
         search = sides.graph(HNSW, row["candidates"], _filters(kind))
-        truth = world.truth(kind.queries[_TIMED], kind.kept[_TIMED], k)
-        found.append(sides.delivered(search, kind.queries[_TIMED], truth))
-    return found
+        truth = truths[kind.name, row["k"]]
+        row["hnsw_built_again"] = sides.delivered(search, kind.queries[_TIMED], truth[_TIMED])
+    return rows
 
 
 def _filters(kind: Kind) -> Filters:
