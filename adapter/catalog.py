@@ -15,6 +15,9 @@ from .fields.kinds import fields_in
 from .fields.scope import Scope, alias_filter
 from .fields.shelf import FRESH_FOR, Key, Shelf
 
+#: What a data stream's indexes begin with; the last one is written to.
+_OF_STREAMS = ".ds-"
+
 
 @dataclass(frozen=True)
 class HashedIndex:
@@ -77,6 +80,34 @@ class Catalog:
         check_index(index, pattern=True)
         read = partial(_read, self._calls, index, self._shelf, to_search=True)
         return (yield from self._shelf.take(_key(index), read))
+
+    def written_to(self, index: str) -> Steps[HashedIndex]:
+        """The one index that documents written to a name go into, as fresh.
+
+        Raises:
+            NotFoundError: there is none, or it is not a hashed one.
+            ConflictError: it was written by a version this one cannot read.
+        """
+        check_index(index)
+        key = ("written to", index, None)
+        return (yield from self._shelf.take(key, partial(self._written_to, index)))
+
+    def _written_to(self, index: str) -> Steps[HashedIndex]:
+        mappings = yield from self._calls.mappings(index)
+        names = list(mappings)
+        if len(names) > 1:
+            aliases = yield from self._calls.aliases(index)
+            names = [
+                name for name, own in aliases.items() if own.get(index, {}).get("is_write_index")
+            ]
+            if not names and all(name.startswith(_OF_STREAMS) for name in mappings):
+                names = [max(mappings)]
+        if len(names) != 1:
+            raise NotFoundError(f"{index!r} names no one index that documents are written to")
+        (name,) = names
+        return HashedIndex(
+            index, frozenset(names), fields_in(mappings[name], name, self._calls, self._shelf)
+        )
 
     def having(self, fields: Collection[str]) -> Steps[str]:
         """The indexes that have these hashed fields, with commas between.

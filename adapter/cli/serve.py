@@ -11,6 +11,9 @@ from .common import URL_VARIABLE, cluster_at, notes
 
 #: Where a client finds the gateway: the engines' own ports are not taken from them.
 _PORT = 9280
+#: Seconds for which a connection that nobody uses stays: engines keep them for good, and clients
+#: that pool them count on it.
+_KEPT = 3600
 #: Seconds in which requests under way may end, after SIGTERM.
 _ENDING = 30
 
@@ -73,5 +76,6 @@ def serve_command(
             log_config=None,
             log_level="warning",
             timeout_graceful_shutdown=_ENDING,
+            timeout_keep_alive=_KEPT,
             h11_max_incomplete_event_size=1 << 16,
         )

@@ -40,7 +40,8 @@ def check_index(name: str, *, pattern: bool = False) -> str:
         InputError: it is none, or names several where one is meant.
     """
     check_type(name)
-    if not name or len(name.encode(errors="replace")) > _MOST_BYTES:
+    parts = name.split(",") if pattern else [name]
+    if not name or any(len(part.encode(errors="replace")) > _MOST_BYTES for part in parts):
         raise InputError(f"index {name[:40]!r}: expected a name of 1 to {_MOST_BYTES} bytes")
     if _NEVER.search(name) or name[0] in "_-+" or name in (".", "..") or not name.isprintable():
         raise InputError(

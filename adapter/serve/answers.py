@@ -65,7 +65,7 @@ def answer_of(
     indented = orjson.OPT_INDENT_2 if pretty in ("", "true") else 0
     body = orjson.dumps(value, option=indented | orjson.OPT_SERIALIZE_NUMPY)
     wanted = request.get(b"accept", b"")
-    kind = wanted if wanted.startswith(COMPATIBLE) else JSON
+    kind = wanted.partition(b",")[0] if wanted.startswith(COMPATIBLE) else JSON
     headers = [(b"content-type", kind)]
     if len(body) > _SHORT and b"gzip" in request.get(b"accept-encoding", b""):
         body = gzip.compress(body, 1)

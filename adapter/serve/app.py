@@ -1,6 +1,7 @@
 """The gateway as an ASGI application."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -12,14 +13,24 @@ from ...errors import Meta4Error, UnreachableError
 from ..engines.access import Access
 from ..engines.connection import connect
 from ..engines.elasticsearch import ElasticsearchCalls
-from .answers import COMPATIBLE, JSON, Answer, Headers, answer_of, error_body, status_of
+from ..engines.faults import cut_off
+from .answers import (
+    COMPATIBLE,
+    JSON,
+    Answer,
+    Headers,
+    answer_of,
+    error_body,
+    error_of,
+    status_of,
+)
 from .callers import Callers
 from .endpoints import Kind
 from .own import OWN, Own
-from .request import Message, Receive, Request, decoded
+from .request import Message, Receive, Request, can_decode, decoded
 from .search import Passed, Searches
-from .upstream import Upstream, forwarded
-from .watch import Watch
+from .upstream import ENGINE, Upstream, forwarded
+from .watch import Seen, Watch, log
 from .write import Writes
 
 Send = Callable[[Message], Awaitable[None]]
@@ -91,7 +102,7 @@ class Gateway:
         """Answer, unless whoever asked goes away before."""
         with self._watch.request(request) as seen:
             try:
-                await self._answer(request, seen.sending(send))
+                await self._answer(request, seen, seen.sending(send))
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if not request.is_gone or task is None:
@@ -101,7 +112,7 @@ class Gateway:
             finally:
                 request.end()
 
-    async def _answer(self, request: Request, send: Send) -> None:
+    async def _answer(self, request: Request, seen: Seen, send: Send) -> None:
         try:
             made = await self._outcome(request)
             if isinstance(made, Passed):
@@ -110,6 +121,13 @@ class Gateway:
         except Meta4Error as error:
             self._watch.refused(error)
             made = answer_of(error_body(error), request.by_name, request.query, status_of(error))
+        except Exception as error:
+            if seen.status:  # the answer has begun: who reads it sees that it has no end
+                raise
+            log.exception("%s", seen.id)
+            reason = f"the gateway failed ({type(error).__name__}); its log tells more by {seen.id}"
+            failed = error_of("meta4_exception", reason, 500)
+            made = answer_of(failed, request.by_name, request.query, 500)
         own = [_PRODUCT] if self._is_elastic else []
         await _send_whole(send, request, Answer(made.status, made.body, [*made.headers, *own]))
 
@@ -143,6 +161,8 @@ class Gateway:
         elif request.has_body:
             body = _as_it_came(passed.read, request)
         target = passed.target or request.target
+        if passed.edit is not None:  # in a coding that can be read here
+            headers = [_read_here(*one) for one in headers]
         failures: list[Meta4Error] = []
         if body is not None and not isinstance(body, bytes):
             body = _guarded(body, failures)
@@ -186,6 +206,12 @@ async def _guarded(body: AsyncIterator[bytes], failures: list[Meta4Error]) -> As
         raise
 
 
+def _read_here(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if name != b"accept-encoding":
+        return name, value
+    return name, b"gzip" if b"gzip" in value else b"identity"
+
+
 def _of_another_body(request: Request) -> Headers:
     """The request's headers where its body is a plain one of ours."""
     kept = [one for one in request.headers if one[0] not in _OF_ANOTHER_BODY]
@@ -199,12 +225,17 @@ def _of_another_body(request: Request) -> Headers:
 async def _edited(answer: aiohttp.ClientResponse, passed: Passed, request: Request) -> Answer:
     """A whole answer with what becomes of it; as it is where nothing does."""
     assert passed.edit is not None
-    raw = await answer.read()
+    try:
+        raw = await answer.read()
+    except aiohttp.ClientError as error:
+        raise cut_off(ENGINE) from error
     given = [(name.lower(), value) for name, value in forwarded(answer.raw_headers)]
     kept: Headers = [*given, *passed.headers.items()]
     coding = dict(given).get(b"content-encoding")
+    if not can_decode(coding):
+        return Answer(answer.status, raw, kept)
     try:
-        value: Any = orjson.loads(decoded(raw, coding))
+        value: Any = orjson.loads(decoded(raw, coding, most=sys.maxsize))
     except orjson.JSONDecodeError:
         return Answer(answer.status, raw, kept)
     changed = passed.edit(value) if answer.status < 400 else value

@@ -31,6 +31,8 @@ _OF_NOBODY = frozenset(
         b"accept-charset",
         b"accept-encoding",
         b"accept-language",
+        b"b3",
+        b"baggage",
         b"cache-control",
         b"content-encoding",
         b"content-length",
@@ -44,7 +46,19 @@ _OF_NOBODY = frozenset(
         b"traceparent",
         b"tracestate",
         b"user-agent",
+        b"via",
+        b"x-amzn-trace-id",
+        b"x-b3-flags",
+        b"x-b3-parentspanid",
+        b"x-b3-sampled",
+        b"x-b3-spanid",
+        b"x-b3-traceid",
+        b"x-cloud-trace-context",
+        b"x-correlation-id",
         b"x-elastic-client-meta",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
         b"x-opaque-id",
         b"x-request-id",
     }
@@ -120,7 +134,7 @@ class CallerEngine(AsyncEngine):
             path, body, params = self._within.moved(path, body, params)
         target = quote(path, safe=_PLAIN + "%?")
         if params:
-            said = {name: _spelled(value) for name, value in params.items()}
+            said = {name: spelled(value) for name, value in params.items()}
             target += ("&" if "?" in target else "?") + urlencode(said)
         kind = b"application/x-ndjson" if isinstance(body, bytes) else b"application/json"
         headers = [*self._headers, (b"accept", b"application/json")]
@@ -198,9 +212,10 @@ def _read(content: bytes, kind: str, url: str) -> Any:
         raise (cut_off(url) if content else foreign(url)) from error
 
 
-def _spelled(value: Any) -> str:
+def spelled(value: Any) -> str:
+    """A value as a query string has it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
-        return ",".join(map(_spelled, value))
+        return ",".join(map(spelled, value))
     return str(value)

@@ -40,8 +40,10 @@ class Own:
         if request.method in ("GET", "HEAD") and parts == ["health"]:
             return await self._health(request)
         if request.method in ("GET", "HEAD") and parts == ["metrics"]:
-            kind = [(b"content-type", CONTENT_TYPE_LATEST.encode())]
-            return Answer(200, self._watch.figures(), kind)
+            figures = self._watch.figures()
+            length = str(len(figures)).encode()
+            kind = [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"content-length", length)]
+            return Answer(200, figures, kind)
         if (
             len(parts) == 2
             and parts[0] in ("explain", "rewrite")
@@ -66,7 +68,7 @@ class Own:
 
     async def _told(self, request: Request, what: str, index: str) -> Answer:
         """What a search body becomes, and why."""
-        raw = decoded(await request.whole(), request.by_name.get(b"content-encoding"))
+        raw = decoded(await request.whole(), request.coding)
         try:
             body = orjson.loads(raw or b"{}")
         except orjson.JSONDecodeError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,8 +17,10 @@ Receive = Callable[[], Awaitable[Message]]
 _WAITING = 4
 #: By the name of a coding, what `zlib` calls it: any header for deflate, as engines take it.
 _CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
-#: Bytes of a piece, decoded: a small one may hold very much.
+#: Bytes of a piece, decoded.
 _PIECE = 1 << 20
+#: In the names of what engines read and write beside JSON.
+_OTHER_KINDS = (b"yaml", b"cbor", b"smile")
 
 
 class Request:
@@ -59,19 +61,43 @@ class Request:
         return dict(self.headers)
 
     @property
+    def coding(self) -> bytes | None:
+        """Of the body, in small letters; None for a plain one."""
+        named = self.by_name.get(b"content-encoding", b"").strip().lower()
+        return None if named in (b"", b"identity") else named
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is said to be JSON, or nothing is said of it."""
+        kind = self.by_name.get(b"content-type", b"").lower()
+        return not any(other in kind for other in _OTHER_KINDS)
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the answer is to be JSON."""
+        wanted = self.by_name.get(b"accept", b"").lower()
+        if any(other in wanted for other in _OTHER_KINDS):
+            return False
+        return self.params.get("format", "json") == "json"
+
+    @property
+    def index(self) -> str | None:
+        """As the path names it, or the query string where that does not."""
+        return self.endpoint.index or self.params.get("index")
+
+    @property
     def target(self) -> str:
         """Path and query string."""
-        return self.path + (f"?{self.query.decode('latin-1')}" if self.query else "")
+        return self.path + (f"?{_in_ascii(self.query)}" if self.query else "")
 
     @property
     def params(self) -> dict[str, str]:
         """Of the query string, decoded; of one that came twice the last."""
-        pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)
-        return dict(pairs)
+        return dict(parse_qsl(_in_ascii(self.query), keep_blank_values=True))
 
     def target_without(self, *names: str) -> str:
         """Path and query string but for some parameters."""
-        pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)
+        pairs = parse_qsl(_in_ascii(self.query), keep_blank_values=True)
         kept = urlencode([(name, value) for name, value in pairs if name not in names])
         return self.path + (f"?{kept}" if kept else "")
 
@@ -124,50 +150,61 @@ class Request:
         self._serving.cancel()
 
 
-def decoded(body: bytes, coding: bytes | None) -> bytes:
+def can_decode(coding: bytes | None) -> bool:
+    """Whether we read a coding; engines may know more."""
+    return coding is None or coding in _CODINGS
+
+
+def decoded(body: bytes, coding: bytes | None, most: int = MOST_BYTES) -> bytes:
     """A whole body in plain bytes.
 
     Raises:
-        InputError: a coding that neither we nor the engines know, or no such bytes.
+        InputError: no such bytes, or more than `most`.
     """
-    if coding is None or coding == b"identity":
+    if coding is None:
         return body
-    return b"".join(_decoder(coding)(body, end=True))
+    found, size = [], 0
+    for piece in _Decoder(coding).decoded(body, end=True):
+        found.append(piece)
+        size += len(piece)
+        if size > most:
+            raise InputError(f"a body of more than {most:,} bytes when it is decoded")
+    return b"".join(found)
 
 
 async def decoding(pieces: AsyncIterator[bytes], coding: bytes | None) -> AsyncIterator[bytes]:
-    """The same, piece by piece."""
-    if coding is None or coding == b"identity":
+    """The same, piece by piece, of any length."""
+    if coding is None:
         async for piece in pieces:
             yield piece
         return
-    decode = _decoder(coding)
+    decoder = _Decoder(coding)
     async for piece in pieces:
-        for plain in decode(piece):
+        for plain in decoder.decoded(piece):
             yield plain
-    for plain in decode(b"", end=True):
+    for plain in decoder.decoded(b"", end=True):
         yield plain
 
 
-def _decoder(coding: bytes) -> Callable[..., "list[bytes]"]:
-    if coding not in _CODINGS:
-        raise InputError(
-            f"content-encoding: expected gzip or deflate, got {coding.decode('latin-1')!r}"
-        )
-    state = zlib.decompressobj(_CODINGS[coding])
+class _Decoder:
+    def __init__(self, coding: bytes) -> None:
+        self._coding = coding.decode("latin-1")
+        self._state = zlib.decompressobj(_CODINGS[coding])
 
-    def decode(piece: bytes, *, end: bool = False) -> list[bytes]:
-        found = []
+    def decoded(self, piece: bytes, *, end: bool = False) -> Iterator[bytes]:
+        """What a piece holds, some of it at a time: a small one may hold very much."""
         try:
             while piece:
-                found.append(state.decompress(piece, _PIECE))
-                piece = state.unconsumed_tail
+                yield self._state.decompress(piece, _PIECE)
+                piece = self._state.unconsumed_tail
             if end:
-                found.append(state.flush())
+                yield self._state.flush()
         except zlib.error as error:
-            raise InputError(f"content-encoding: this is no {coding.decode()} ({error})") from error
-        if end and not state.eof:
-            raise InputError(f"content-encoding: this {coding.decode()} has no end")
-        return found
+            raise InputError(f"content-encoding: this is no {self._coding} ({error})") from error
+        if end and not self._state.eof:
+            raise InputError(f"content-encoding: this {self._coding} has no end")
 
-    return decode
+
+def _in_ascii(query: bytes) -> str:
+    """With what is no ASCII as engines read it: its bytes, percent-encoded."""
+    return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in query)

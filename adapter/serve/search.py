@@ -12,9 +12,9 @@ from ...errors import ClauseError, InputError, Meta4Error
 from ..engines.calls import to_json
 from ..search.clauses import ANALOGY, SIMILAR, contains_clause, find_sites
 from .answers import Answer, Json, answer_of, error_body
-from .callers import Callers, Within
+from .callers import Callers, Within, spelled
 from .endpoints import Kind
-from .request import Request, decoded
+from .request import Request, can_decode, decoded
 
 #: In any clause's name; a JSON text may spell any letter as a number.
 _MARK, _ESCAPE = b"meta4_", b"\\u"
@@ -85,24 +85,29 @@ class Searches:
             answer = await engine.run(core.search(index, body))
             return answer_of(answer, request.by_name, request.query)
         found = await engine.run(core.documents(index, body))
-        return _instead(request, _scored(body, found))
+        return _instead(request, _ordered(found, body, params))
 
     async def query(self, request: Request) -> Answer | Passed:
         """What has a query and is no search of its own: a count, say."""
         raw, body = await _asked(request)
         if body is None:
             return Passed(raw)
-        index, within = await self._where(request, request.params, body)
+        params = request.params
+        if "_explain" in request.path.split("/"):
+            params.pop("routing", None)  # which only says where the document lies
+        index, within = await self._where(request, params, body)
         engine, core = self._callers.core(request.headers, within)
         found = await engine.run(core.documents(index, body))
-        if request.path.endswith("_async_search"):
-            return _instead(request, _scored(body, found))
+        if "_async_search" in request.path.split("/"):
+            return _instead(request, _ordered(found, body, request.params))
         return _instead(request, {**body, "query": found["query"]})
 
     async def msearch(self, request: Request) -> Answer | Passed:
         """Several searches, each of which fails by itself."""
         raw = await request.whole()
-        lines = _lines(decoded(raw, request.by_name.get(b"content-encoding")))
+        if not can_decode(request.coding):
+            return Passed(raw)
+        lines = _lines(decoded(raw, request.coding))
         if not _mentions(raw) and not any(map(_mentions, lines)):
             return Passed(raw)
         if len(lines) % 2:
@@ -116,13 +121,16 @@ class Searches:
                 return line
             try:
                 header, body = orjson.loads(head or b"{}"), orjson.loads(line)
-                if not isinstance(body, dict) or not find_sites(body):
+                if not isinstance(header, dict) or not isinstance(body, dict):
+                    return line
+                if not find_sites(body):
                     return line
                 async with limit:
                     asked = {**request.params, **header}
                     index, within = await self._where(request, asked, body, header)
                     engine, core = self._callers.core(request.headers, within)
-                    return to_json(_scored(body, await engine.run(core.documents(index, body))))
+                    found = await engine.run(core.documents(index, body))
+                    return to_json(_ordered(found, body, {}))
             except orjson.JSONDecodeError:
                 return line
             except Meta4Error as error:
@@ -130,6 +138,8 @@ class Searches:
 
         made = await asyncio.gather(*(planned(*pair) for pair in pairs))
         failed = {i: one for i, one in enumerate(made) if isinstance(one, Meta4Error)}
+        if failed and not request.wants_json:  # where nothing can be told of one by itself
+            raise next(iter(failed.values()))
         sent = b"".join(
             b"%b\n%b\n" % (head, line)
             for (head, _), line in zip(pairs, made, strict=True)
@@ -155,11 +165,12 @@ class Searches:
             ClauseError: it has.
         """
         raw = await request.whole(LOOKED_THROUGH) if request.has_body else b""
-        if len(raw) > LOOKED_THROUGH:
+        if len(raw) > LOOKED_THROUGH or not can_decode(request.coding):
             return Passed(raw)
-        plain = raw
-        if request.by_name.get(b"content-encoding"):
-            plain = decoded(raw, request.by_name[b"content-encoding"])
+        try:
+            plain = decoded(raw, request.coding, LOOKED_THROUGH)
+        except InputError:  # larger than that, or the engine says what is wrong with it
+            return Passed(raw)
         if _mentions(plain) and _has_clause(plain, request.endpoint.kind is Kind.TEMPLATE):
             where = request.path.rstrip("/").rpartition("/")[2]
             raise ClauseError(
@@ -183,7 +194,7 @@ class Searches:
     ) -> tuple[str, Within | None]:
         """The index, and what says in what of it a search looks; None where nothing does."""
         named = (header or {}).get("index") or (header or {}).get("indices")
-        index = ",".join(named) if isinstance(named, list) else named or request.endpoint.index
+        index = ",".join(named) if isinstance(named, list) else named or request.index
         pit = body.get("pit")
         if isinstance(pit, dict):
             index = self._pits.get(str(pit.get("id")))
@@ -197,7 +208,9 @@ class Searches:
             engine, core = self._callers.core(request.headers)
             fields = {site.field for site in find_sites(body)}
             index = await engine.run(core.catalog.having(fields))
-        given = {name: str(params[name]) for name in _WHERE if name in params}
+        given = {name: spelled(params[name]) for name in _WHERE if name in params}
+        if not given.get("preference", "_").startswith("_"):
+            del given["preference"]  # one of equal copies, for whoever asks again
         return index, Within(index, given, None) if given else None
 
 
@@ -209,7 +222,9 @@ async def _asked(request: Request) -> tuple[bytes, Json | None]:
         ClauseError: one that cannot be read, or stands where it cannot be served.
     """
     raw = await request.whole() if request.has_body else b""
-    plain = decoded(raw, request.by_name.get(b"content-encoding")) if raw else b""
+    if not can_decode(request.coding):
+        return raw, None
+    plain = decoded(raw, request.coding)
     if not plain:
         plain = request.params.get("source", "").encode()
     if not _mentions(plain):
@@ -217,7 +232,7 @@ async def _asked(request: Request) -> tuple[bytes, Json | None]:
     try:
         body = orjson.loads(plain)
     except orjson.JSONDecodeError as error:
-        if b"json" in request.by_name.get(b"content-type", b"json"):
+        if request.is_json:
             return raw, None  # the engine says what is wrong with it
         raise InputError("a meta4 clause is read in JSON; send the body as JSON") from error
     if not isinstance(body, dict) or not find_sites(body):
@@ -243,9 +258,16 @@ def _lines(body: bytes) -> Sequence[bytes]:
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-def _scored(body: Json, found: Json) -> Json:
-    """With the largest score in the answer, as there is where nothing is sorted."""
-    return found if "sort" in body or "sort" not in found else {"track_scores": True, **found}
+def _ordered(found: Json, body: Json, params: Mapping[str, Any]) -> Json:
+    """A search with documents in the place of its clauses, in the order that was asked for.
+
+    Without one the largest score is in the answer, as there is where nothing is sorted.
+    """
+    if "sort" in body or "sort" not in found:
+        return found
+    if "sort" in params:  # which the engine would put behind ours
+        return {name: value for name, value in found.items() if name != "sort"}
+    return {"track_scores": True, **found}
 
 
 def _instead(

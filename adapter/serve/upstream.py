@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from ...errors import UnreachableError
+from ...errors import InputError, UnreachableError
 from ..engines.access import Access
 from ..engines.calls import Calls
 from ..engines.faults import cut_off, hosts_of, redacted, unreachable, untrusted
@@ -100,16 +100,14 @@ class Upstream:
                 return await self._session.request(
                     method,
                     URL(host + target, encoded=True),
-                    headers=[
-                        (name.decode("latin-1"), value.decode("latin-1")) for name, value in sent
-                    ],
+                    headers=_as_text(sent),
                     data=body,
                     allow_redirects=False,
                     **options,
                 )
-            except aiohttp.ClientConnectorError as error:
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 failure = self._translated(error)
-                self._hosts.append(self._hosts.pop(0))
+                self._hosts.sort(key=host.__eq__)  # the last to be tried from now on
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise self._translated(error) from error
         assert failure is not None
@@ -127,6 +125,18 @@ class Upstream:
         if self._access.client_cert is not None:
             context.load_cert_chain(self._access.client_cert, self._access.client_key)
         return context
+
+
+def _as_text(headers: Headers) -> list[tuple[str, str]]:
+    """The same for the client, which writes UTF-8.
+
+    Raises:
+        InputError: one is in another alphabet.
+    """
+    try:
+        return [(name.decode("ascii"), value.decode()) for name, value in headers]
+    except UnicodeDecodeError as error:
+        raise InputError(f"headers: expected ASCII or UTF-8 ({error})") from error
 
 
 def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

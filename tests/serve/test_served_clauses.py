@@ -68,11 +68,12 @@ def test_a_search_is_answered_as_by_meta4(client, words, recall):
         {"filter_path": "hits.hits._id"},
         {"rest_total_hits_as_int": "true"},
         {"preference": "_local"},
+        {"preference": "somebody"},
         {"ignore_unavailable": "true"},
         {"scroll": "1m"},
         {"request_cache": "false"},
     ],
-    ids=lambda params: next(iter(params)),
+    ids=lambda params: "-".join(map(str, *params.items())),
 )
 def test_whatever_the_query_string_says(client, words, query, nearest, params):
     answer = post(client, f"/{words.index}/_search", {"query": query}, params)
@@ -83,6 +84,13 @@ def test_whatever_the_query_string_says(client, words, query, nearest, params):
         again = post(client, "/_search/scroll", {"scroll": "1m", "scroll_id": answer["_scroll_id"]})
         assert ids(again) == []
         post(client, "/_search/scroll", {"scroll_id": answer["_scroll_id"]}, method="DELETE")
+
+
+def test_a_sort_of_the_query_string(client, words, query, nearest):
+    answer = post(client, f"/{words.index}/_search", {"query": query}, {"sort": "rank:desc"})
+    ranks = [hit["sort"] for hit in answer["hits"]["hits"]]
+    assert ranks == sorted(ranks, reverse=True)
+    assert sorted(ids(answer)) == sorted(nearest)
 
 
 def test_a_body_in_the_query_string(client, words, query, nearest):
@@ -143,11 +151,12 @@ def test_several_searches_fail_each_by_itself(client, words, query, nearest):
         {"index": words.index}, {"query": {"meta4_similar": {"nothing": {"id": "a"}}}},
         {}, {"query": query},
         {"index": "nothing-of-that-name"}, {"query": query},
+        {"index": words.index, "ignore_unavailable": True}, {"query": query},
     ]  # fmt: skip
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     found = post(client, f"/{words.index}/_msearch", text)["responses"]
-    assert [one["status"] for one in found] == [200, 200, 400, 200, 404]
-    assert ids(found[0]) == ids(found[3]) == nearest
+    assert [one["status"] for one in found] == [200, 200, 400, 200, 404, 200]
+    assert ids(found[0]) == ids(found[3]) == ids(found[5]) == nearest
     assert len(ids(found[1])) == 1
     assert "nothing" in found[2]["error"]["reason"]
 

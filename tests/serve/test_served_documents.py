@@ -11,6 +11,7 @@ from support.words import FIELD
 from meta4 import Document, DocumentHasher
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import load_documents
+from meta4.adapter.serve import hashing
 from meta4.errors import RefusedError
 from meta4.ingest.documents import value_at
 
@@ -99,6 +100,7 @@ def test_what_cannot_be_hashed_gets_its_own_error(
     assert len(said["items"]) == 1
 
 
+@pytest.mark.filterwarnings("ignore:a script changed documents")
 def test_one_document_and_parts_of_it(client, engine, make_index, index_name, models, vectors):
     model = models["itq"]
     spec = make_index(model, hashing="client")
@@ -156,3 +158,100 @@ def test_a_body_that_is_no_gzip_is_the_sender_s_fault(gateway, make_index, index
         status, _, answer = ask(gateway, "POST", f"/{index_name}/_bulk", body, headers)
         assert status == 400
         assert "content-encoding" in json.loads(answer)["error"]["reason"]
+
+
+def test_where_no_item_can_be_told_of_nothing_is_written(
+    gateway, engine, make_index, index_name, models, vectors
+):
+    """In YAML there is no place for an error of ours."""
+    make_index(models["itq"], hashing="client")
+    body = lines_of({"a": {FIELD: vectors[0].tolist()}, "short": {FIELD: [1.0]}})
+    target = f"/{index_name}/_bulk?format=yaml&refresh=true"
+    status, _, answer = ask(gateway, "POST", target, body, NDJSON)
+    assert status == 400
+    assert b"ask for JSON" in answer
+    assert sources(engine, index_name) == {}
+
+
+def test_by_whatever_name_an_index_is_written_to(
+    client, gateway, engine, make_index, index_name, models, vectors
+):
+    """An alias over several, the query string, a line that names none; an id like a command."""
+    spec = make_index(models["itq"], hashing="client")
+    old, alias = f"{index_name}-old", f"{index_name}-alias"
+    engine.request("PUT", f"/{old}", {})
+    try:
+        both = [
+            {"add": {"index": old, "alias": alias}},
+            {"add": {"index": index_name, "alias": alias, "is_write_index": True}},
+        ]
+        engine.request("POST", "/_aliases", {"actions": both})
+        document = {FIELD: vectors[0].tolist()}
+        client.request("PUT", f"/{alias}/_doc/by-alias", document)
+        client.request("PUT", f"/{index_name}/_doc/_update", document)
+        text = json.dumps(document).encode()
+        for path, header in (
+            (f"/_bulk?index={index_name}", {"_id": "by-query"}),
+            (f"/{index_name}/_bulk", {"_index": None, "_id": "by-null"}),
+            ("/_bulk", {"_index": alias, "_id": "by-line"}),
+        ):
+            body = json.dumps({"index": header}).encode() + b"\n" + text + b"\n"
+            said = json.loads(ask(gateway, "POST", path, body, NDJSON)[2])
+            assert not said["errors"], said
+        found = sources(engine, index_name)
+        assert found.keys() == {"by-alias", "_update", "by-query", "by-null", "by-line"}
+        assert all(value_at(one, spec.fields.root)["bucket"] for one in found.values())
+    finally:
+        engine.delete_index(old)
+
+
+def test_an_index_that_cannot_be_looked_up_is_written_to_all_the_same(gateway, engine, index_name):
+    """A date in its name, say; the answer says that nothing was hashed."""
+    named = f"<{index_name}-{{now/d}}>"
+    body = json.dumps({"index": {"_index": named}}).encode() + b'\n{"a": 1}\n'
+    status, headers, answer = ask(gateway, "POST", "/_bulk", body, NDJSON)
+    (item,) = json.loads(answer)["items"]
+    try:
+        assert (status, item["index"]["status"]) == (200, 201)
+        assert "not looked up" in headers["warning"]
+    finally:
+        engine.delete_index(item["index"]["_index"])
+
+
+def test_blank_lines_are_no_operations(gateway, make_index, index_name, models):
+    make_index(models["itq"], hashing="client")
+    deletions = "".join(f'{{"delete": {{"_id": "{i}"}}}}\n' for i in "xyz").encode()
+    body = b"\n\n" + lines_of({"short": {FIELD: [1.0]}}) + deletions
+    said = json.loads(ask(gateway, "POST", f"/{index_name}/_bulk", body, NDJSON)[2])
+    if "items" in said:  # Elasticsearch takes none
+        found = [one["_id"] for item in said["items"] for one in item.values()]
+        assert found == ["short", "x", "y", "z"]
+
+
+def test_what_a_body_may_hold_is_bounded(gateway, words):
+    """A small one that is very large when it is decoded, and names of codings in capitals."""
+    headers = {"content-type": "application/json", "content-encoding": "GZIP"}
+    bomb = gzip.compress(b" " * 150_000_000 + b'{"query": "meta4_similar"}')
+    status, _, answer = ask(gateway, "POST", f"/{words.index}/_search", bomb, headers)
+    assert status == 400
+    assert b"decoded" in answer
+    small = gzip.compress(b'{"size": 0}')
+    assert ask(gateway, "POST", f"/{words.index}/_search", small, headers)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "says"),
+    [
+        ({"n": 1}, "a.b", False),
+        ({"a": {"c": 1}}, "a.b", False),
+        ({"a": {"b": [1]}}, "a.b", True),
+        ({"a.b": [1]}, "a.b", True),
+        ({"a": [{"b": [1]}]}, "a.b", True),
+        ({"a": None}, "a.b", True),
+        ({"a.b": {"c": [1]}}, "a.b.c", True),
+        ({"a": {"b.c": [1]}}, "a.b.c", True),
+        ({"ab": 1}, "a.b", False),
+    ],
+)
+def test_whether_a_part_changes_a_field(part, path, says):
+    assert hashing._says(part, path) == says

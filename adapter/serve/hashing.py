@@ -1,0 +1,123 @@
+"""Documents as they go on into an index that is hashed by whoever writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from ...ingest.documents import Document, put_anew, value_at
+from ...ingest.hashers import Hasher
+from ...ingest.json_values import JsonError, read_json, to_json
+from ..fields.field import Field
+from .answers import Json
+
+
+class Made(NamedTuple):
+    """What became of a document.
+
+    Attributes:
+        json: as it goes on; None as it came.
+        fault: why it cannot be hashed; then it does not go on.
+        has_script: whether a script changes it where nobody can hash what comes of it.
+    """
+
+    json: bytes | None = None
+    fault: str | None = None
+    has_script: bool = False
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What hashes documents for an index, and the fields that they have hashes of."""
+
+    hasher: Hasher
+    fields: Sequence[Field]
+
+    @property
+    def specs(self) -> list[object]:
+        """By which two of them hash alike."""
+        return [one.spec for one in self.fields]
+
+    def made(self, given: Sequence[tuple[bytes, bool]]) -> list[Made]:
+        """Documents with their hashes.
+
+        What is no JSON object goes on as it came: the engine says what is wrong with it.
+
+        Args:
+            given: each with whether it changes a part of another, as `_update` does.
+        """
+        sources = [_object(text) for text, _ in given]
+        wholes: list[Document] = []
+        parts: list[tuple[int, str]] = []
+        for i, (source, (_, is_part)) in enumerate(zip(sources, given, strict=True)):
+            if source is None:
+                continue
+            for name in ("doc", "upsert") if is_part else ("",):
+                inner = source.get(name) if name else source
+                if isinstance(inner, dict) and (name != "doc" or self._touched(inner)):
+                    wholes.append(Document(None, inner, origin=str(len(parts))))
+                    parts.append((i, name))
+        batch = self.hasher.hash(wholes)
+        faults = {parts[int(one.origin)][0]: one.reason for one in batch.refusals}
+        written: dict[int, Json] = {}
+        for document in batch.documents:
+            i, name = parts[int(document.origin)]
+            whole = written.setdefault(i, dict(sources[i] or {}))
+            if name == "doc":
+                whole[name] = self._emptied(document.source)
+            elif name:
+                whole[name] = document.source
+            else:
+                written[i] = document.source
+        return [
+            Made(fault=faults[i]) if i in faults else _made(source, written.get(i), is_part)
+            for i, (source, (_, is_part)) in enumerate(zip(sources, given, strict=True))
+        ]
+
+    def _touched(self, part: Json) -> bool:
+        """Whether a part says something of a hashed field: of others what is there stays."""
+        return any(_says(part, one.spec.field) for one in self.fields)
+
+    def _emptied(self, part: Json) -> Json:
+        """A part that takes a vector away takes its hashes away with it."""
+        for one in self.fields:
+            if _says(part, one.spec.field) and value_at(part, one.spec.field) is None:
+                put_anew(part, one.spec.fields.root, None)
+        return part
+
+
+def _object(text: bytes) -> Json | None:
+    try:
+        source = read_json(text)
+    except orjson.JSONDecodeError:
+        return None
+    return source if isinstance(source, dict) else None
+
+
+def _made(source: Json | None, written: Json | None, is_part: bool) -> Made:
+    has_script = is_part and source is not None and "script" in source
+    if written is None or written == source:
+        return Made(has_script=has_script)
+    try:
+        return Made(to_json(written), has_script=has_script)
+    except JsonError as error:
+        return Made(fault=f"cannot be written as JSON ({error})")
+
+
+def _says(part: Json, path: str) -> bool:
+    """Whether a part sets a field, or puts something else in the place of what is around it.
+
+    An engine merges objects, and replaces all else: a list, a null.
+    """
+    if path in part:
+        return True
+    end = path.find(".")
+    while end != -1:
+        head, rest = path[:end], path[end + 1 :]
+        if head in part:
+            inner = part[head]
+            if not isinstance(inner, dict) or _says(inner, rest):
+                return True
+        end = path.find(".", end + 1)
+    return False
