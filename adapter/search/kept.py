@@ -1,9 +1,9 @@
 """What a filter keeps: how much in all, and bucket by bucket where a request has looked.
 
 To count all that it keeps by bucket takes longer than a search, and the longer the more there is:
-it is counted beside the search, in the buckets that are looked into. What other requests have
-counted elsewhere is not made use of, so that a request gets the same answer whatever was asked
-before it.
+it is counted beside the search, in the buckets that are looked into, until a filter has come so
+often that counting once in all of them takes less. What was counted elsewhere is not made use of,
+so that a request gets the same answer whatever was asked before it.
 """
 
 import math
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from ...models.probing.directory import Counts
 
+#: Requests that count for themselves before one counts for all: two, and one for so many documents.
+_FEW, _DOCUMENTS_A_COUNT = 2, 100_000
 #: A bucket that was not counted may hold so many times what others do, in proportion.
 _CAUTION = 3.0
 #: Where the share that a filter keeps is surely the same everywhere: it differs from bucket to
@@ -30,10 +32,12 @@ class Kept:
     Attributes:
         total: documents that it keeps.
         by_id: (n_buckets,) float32, of these in each bucket; negative where they were not counted.
+        n_counts: how often some were.
     """
 
     total: float
     by_id: NDArray[np.float32]
+    n_counts: int = 0
 
     @classmethod
     def uncounted(cls, total: int, n_buckets: int) -> "Kept":
@@ -70,16 +74,19 @@ class Kept:
         counts[counted] = kept
         return Counts(counts), is_even
 
-    def missing(self, buckets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some buckets that were not counted."""
-        return buckets[self.by_id[buckets] < 0]
+    def to_count(self, buckets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """In which buckets to count so that some are known: none, those that are not, or all."""
+        unknown = buckets[self.by_id[buckets] < 0]
+        if len(unknown) and self.n_counts >= _FEW + self.total / _DOCUMENTS_A_COUNT:
+            return np.arange(len(self.by_id))
+        return unknown
 
     def and_counted(self, buckets: NDArray[np.int64], found: Mapping[int, int]) -> "Kept":
         """With counts of some more; of those that are not among them there are none."""
         by_id = self.by_id.copy()
         by_id[buckets] = 0
         by_id[list(found)] = list(found.values())
-        return replace(self, by_id=by_id)
+        return replace(self, by_id=by_id, n_counts=self.n_counts + 1)
 
 
 def _unevenness(expected: NDArray[np.float64], kept: NDArray[np.float64], share: float) -> float:

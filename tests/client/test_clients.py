@@ -105,6 +105,21 @@ def test_aggregations_see_the_k_nearest(client, words):
     assert counted == len(answer["hits"]["hits"]) == 40
 
 
+def test_a_filter_that_comes_again_is_counted_a_few_times(client, words, monkeypatch):
+    """Then in all buckets at once, and not beside every search."""
+    every_saving_counts(monkeypatch)
+    within = [{"range": {"rank": {"lt": N_SHARED // 2}}}]
+
+    def n_counted(queries):
+        client.sent.clear()
+        for query in queries:
+            client.search(index=words.index, body=similar(25, within, vector=query.tolist()))
+        return sum(path.startswith("/_msearch") for _, path in client.sent)
+
+    assert n_counted(words.held_out[:20]) <= 4
+    assert n_counted(words.held_out[20:60]) == 0
+
+
 def test_a_cold_search_reads_one_mapping_and_a_warm_one_none(client, words):
     def mappings_read():
         return sum(path.endswith("/_mapping") for _, path in client.sent)

@@ -65,6 +65,20 @@ def test_a_filter_that_was_not_counted_is_held_for_even():
     assert not len(nothing.filled)
 
 
+def test_what_comes_often_is_counted_everywhere():
+    """Sooner where little is kept; until then each request counts where it looks."""
+    for total, n_alone in ((1_000, 3), (1_000_000, 12)):
+        kept = Kept.uncounted(total, N_BUCKETS)
+        for i in range(n_alone):
+            unknown = np.arange(10 * i, 10 * i + 20)
+            assert kept.to_count(unknown).tolist() == unknown[10 if i else 0 :].tolist()
+            kept = kept.and_counted(unknown, {})
+        assert len(kept.to_count(np.asarray([0]))) == 0
+        everywhere = kept.to_count(np.asarray([0, N_BUCKETS - 1]))
+        assert everywhere.tolist() == list(range(N_BUCKETS))
+        assert len(kept.and_counted(everywhere, {}).to_count(everywhere)) == 0
+
+
 def test_whoever_finds_too_few_looks_exactly_at_last():
     """Everywhere by a first phase too: what was written since it was counted has no sketch."""
     whole = RequestPlan(None, 10.0, 1.0, 5000, 1.0, "")

@@ -39,8 +39,10 @@ class Counting:
     def body(self, buckets: NDArray[np.int64]) -> Json:
         """A search that counts in some buckets."""
         keyword = self.spec.fields.keyword(self.spec.home_keyword)
-        inside = {"terms": {keyword: [self.terms[bucket] for bucket in buckets.tolist()]}}
-        filters = [*self.conditions["filter"], inside, self.spec.hashed]
+        filters = [*self.conditions["filter"], self.spec.hashed]
+        if len(buckets) < self.spec.n_buckets:
+            inside = [self.terms[bucket] for bucket in buckets.tolist()]
+            filters.insert(-1, {"terms": {keyword: inside}})
         return {
             "size": 0,
             "track_total_hits": False,

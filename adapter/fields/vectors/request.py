@@ -87,11 +87,11 @@ class PlannedVectors(PlannedClause):
 
     @property
     def _uncounted(self) -> NDArray[np.int64]:
-        """Buckets that are to be known, whose documents under the filter were not counted."""
+        """Buckets whose documents under the filter are to be counted."""
         looking = self.plan.looking
         if self.kept is None or looking is None:
             return np.zeros(0, dtype=np.int64)
-        return self.kept.kept.missing(looking.prospect.counted)
+        return self.kept.kept.to_count(looking.prospect.counted)
 
     def counted(self, answer: Body | None) -> "PlannedVectors":
         """See `PlannedClause`."""
