@@ -7,8 +7,12 @@ import pytest
 from support.gateways import gateway_before
 from support.words import FIELD
 
+from meta4 import Document, DocumentHasher
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.elasticsearch import ElasticsearchEngine
+from meta4.adapter.load.loader import load_documents
+from meta4.adapter.manage.indexes import create_index
+from meta4.adapter.model_store import ModelStore
 from meta4.errors import NotFoundError, RefusedError
 
 pytestmark = pytest.mark.server
@@ -175,8 +179,23 @@ def test_a_point_in_time(client, engine, words, query, nearest):
         post(client, "/_search", {"query": query, "pit": {"id": "b3RoZXI="}})
 
 
-def test_no_index_is_all_that_are_hashed(client, words, query, nearest):
-    assert ids(post(client, "/_search", {"query": query}))[:1] == nearest[:1]
+def test_no_index_is_all_that_have_the_field(client, engine, index_name, models, vectors):
+    """Others, hashed or not, are passed over; where none has it that is said."""
+    field, model = "only_here", models["itq"]
+    ref = ModelStore(engine).push("no-index", model)
+    spec = create_index(engine, index_name, field=field, ref=ref, model=model, hashing="client")
+    try:
+        documents = (Document(str(i), {field: vectors[i].tolist()}) for i in range(50))
+        load_documents(engine, index_name, documents, DocumentHasher(model, spec))
+        engine.refresh(index_name)
+        clause = {"meta4_similar": {field: {"id": "7", "k": 3, "recall": 1.0}}}
+        found = post(client, "/_search", {"query": clause})
+        assert ids(found) == ids(post(client, f"/{index_name}/_search", {"query": clause}))
+        assert len(ids(found)) == 3
+        with pytest.raises(NotFoundError, match="no index has"):
+            post(client, "/_search", {"query": {"meta4_similar": {"nowhere": {"id": "7"}}}})
+    finally:
+        engine.delete_index(index_name)
 
 
 @pytest.mark.parametrize(
