@@ -141,7 +141,8 @@ def _write(file: str, rows: Sequence[Json]) -> None:
         bars.append(report.at_least(what, ours, hnsw, hnsw / ours, required))
         bars.append(report.at_least(f"{what}, beside full vectors", ours, full, full / ours, 1.0))
     report.write_results(file, bars, {"rows": list(rows)})
-    report.put_into(report.BENCHMARKS, file, f"{report.bars_table(bars)}\n\n{_table(rows)}")
+    if file == _name("opensearch"):  # the others are their own files' alone
+        report.put_into(report.BENCHMARKS, file, f"{report.bars_table(bars)}\n\n{_table(rows)}")
 
 
 def _table(rows: Sequence[Json]) -> str:
