@@ -1,6 +1,6 @@
 """What is known of the cluster's hashed indexes: one reading of a mapping gives their fields."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -217,10 +217,10 @@ def _together(
     return joined
 
 
-def hasher_of(known: HashedIndex) -> Steps[Hasher]:
-    """What hashes documents on their way into an index: each of its fields."""
+def hasher_of(fields: Iterable[Field]) -> Steps[Hasher]:
+    """What hashes documents on their way into an index: each of some of its fields."""
     hashers = []
-    for field in known.fields.values():
+    for field in fields:
         hashers.append((yield from field.hasher()))
     return hashers[0] if len(hashers) == 1 else HasherChain(hashers)
 

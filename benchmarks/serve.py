@@ -7,7 +7,6 @@ Writes results/serve.json and the table in docs/benchmarks.md.
 """
 
 import http.client
-import os
 import shutil
 import subprocess
 import sys
@@ -253,7 +252,7 @@ def _gateway(url: str) -> Iterator[tuple[str, int]]:
     """A process of its own; gives where it listens, and its number."""
     port = free_port(0)
     command = [str(Path(sys.executable).with_name("meta4")), "serve", "--engine", url, "--quiet"]
-    process = subprocess.Popen([*command, "--port", str(port)], env={**os.environ})
+    process = subprocess.Popen([*command, "--port", str(port)])
     through = f"http://127.0.0.1:{port}"
     try:
         _await(through)

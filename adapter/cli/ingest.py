@@ -144,7 +144,7 @@ def _hasher(
     rows = any(path.suffix == ".npy" for path in files)
     field = known.field() if rows else next(iter(known.fields.values()))
     if where == "client":
-        return field.spec.field, engine.run(hasher_of(known))
+        return field.spec.field, engine.run(hasher_of(known.fields.values()))
     if any(each.hashing != "server" for each in known.fields.values()):
         raise InputError(_NO_PIPELINE.format(known.name))
     return field.spec.field, None

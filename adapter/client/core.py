@@ -289,7 +289,8 @@ class Core:
 
     def hasher(self, index: str) -> Steps[Hasher]:
         """What hashes documents for an index; who writes may not be allowed to search."""
-        return (yield from hasher_of((yield from self.catalog.get(index))))
+        known = yield from self.catalog.get(index)
+        return (yield from hasher_of(known.fields.values()))
 
     def load(self, index: str, documents: Iterable[Document]) -> Steps[LoadReport]:
         """Hash documents and index them in bulk."""

@@ -142,17 +142,16 @@ class CallerEngine(AsyncEngine):
             headers.append((b"content-type", kind))
             body = body if isinstance(body, bytes) else to_json(body)
         answer = await self._upstream.send(method, target, headers, body, timeout=TIMEOUT)
-        url = ENGINE
         try:
             content = await answer.read()
         except TimeoutError as error:
-            raise unreachable(url, timed_out=True) from error
+            raise unreachable(ENGINE, timed_out=True) from error
         except aiohttp.ClientError as error:
-            raise cut_off(url) from error
-        said_ = _read(content, answer.content_type, url)
+            raise cut_off(ENGINE) from error
+        told = _read(content, answer.content_type)
         if answer.status >= 400:
-            raise refusal(url, answer.status, said_)
-        return whole(said_, url)
+            raise refusal(ENGINE, answer.status, told)
+        return whole(told, ENGINE)
 
     def waiting(self, loop: asyncio.AbstractEventLoop) -> OnLoop:
         """See `AsyncEngine`."""
@@ -203,13 +202,13 @@ class Callers:
         return CallerEngine(self._upstream, [*who, *context], within), core
 
 
-def _read(content: bytes, kind: str, url: str) -> Any:
+def _read(content: bytes, kind: str) -> Any:
     if "json" not in kind:
         return content.decode(errors="replace")
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise (cut_off(url) if content else foreign(url)) from error
+        raise (cut_off(ENGINE) if content else foreign(ENGINE)) from error
 
 
 def spelled(value: Any) -> str:

@@ -121,9 +121,7 @@ class Searches:
                 return line
             try:
                 header, body = orjson.loads(head or b"{}"), orjson.loads(line)
-                if not isinstance(header, dict) or not isinstance(body, dict):
-                    return line
-                if not find_sites(body):
+                if not isinstance(header, dict) or not _asks(body):
                     return line
                 async with limit:
                     asked = {**request.params, **header}
@@ -235,9 +233,12 @@ async def _asked(request: Request) -> tuple[bytes, Json | None]:
         if request.is_json:
             return raw, None  # the engine says what is wrong with it
         raise InputError("a meta4 clause is read in JSON; send the body as JSON") from error
-    if not isinstance(body, dict) or not find_sites(body):
-        return raw, None
-    return raw, body
+    return raw, body if _asks(body) else None
+
+
+def _asks(body: Any) -> bool:
+    """Whether a search body has a clause, wherever: who plans it says what is wrong with it."""
+    return isinstance(body, dict) and any(map(contains_clause, body.values()))
 
 
 def _mentions(body: bytes) -> bool:

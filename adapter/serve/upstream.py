@@ -49,7 +49,7 @@ class Upstream:
     def __init__(self, url: str, access: Access, calls: Calls) -> None:
         self.calls = type(calls)(ENGINE)
         self.url = redacted(url)
-        self._hosts = [_without_user(host) for host in hosts_of(url)]
+        self._hosts = [redacted(host).rstrip("/") for host in hosts_of(url)]
         self._access = access
         self._session: aiohttp.ClientSession | None = None
 
@@ -153,8 +153,3 @@ def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         for name, value in given
         if (key := name.lower()) not in _OF_THE_CONNECTION and key not in named
     ]
-
-
-def _without_user(host: str) -> str:
-    scheme, separator, rest = host.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}".rstrip("/")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from weakref import WeakKeyDictionary
 
 from ...errors import InputError, NotFoundError, RefusedError
-from ...ingest.hashers import HasherChain
+from ..catalog import hasher_of
 from ..client.core import Core
 from ..engines.names import check_index
 from .answers import Answer, Json, answer_of, error_of
@@ -68,8 +68,7 @@ class Writes:
         fields = [one for one in entry.fields.values() if one.hashing != "server"]
         if not fields:
             return None
-        hashers = [await engine.run(one.hasher()) for one in fields]
-        return Ours(hashers[0] if len(hashers) == 1 else HasherChain(hashers), fields)
+        return Ours(await engine.run(hasher_of(fields)), fields)
 
 
 class _Writing:
@@ -79,6 +78,8 @@ class _Writing:
         self._writes = writes
         self._request = request
         self._engine, self._core = writes.callers.core(request.headers)
+        #: Operations that were read; of those refused, where each stood among them.
+        self._n_read = 0
         self._refused: list[tuple[int, Json]] = []
         self._warnings: dict[bytes, bytes] = {}
 
@@ -133,14 +134,11 @@ class _Writing:
         )
 
     async def _written(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        position = 0
         async for batch in batches(pieces):
-            piece = await self._batch(batch, position)
-            position += sum(not line.is_blank for line in batch)
-            if piece:
+            if piece := await self._batch(batch):
                 yield piece
 
-    async def _batch(self, batch: Sequence[Line], position: int) -> bytes:
+    async def _batch(self, batch: Sequence[Line]) -> bytes:
         """A batch as it is sent on."""
         made: dict[int, Made] = {}
         by_index: dict[str, list[int]] = {}
@@ -161,12 +159,12 @@ class _Writing:
         for i, line in enumerate(batch):
             one = made.get(i, Made())
             if one.fault is not None:
-                self._refuse(position, line, one.fault)
+                self._refuse(line, one.fault)
             else:
                 end = b"\n" if line.source is not None and line.source.endswith(b"\n") else b""
                 source = line.source or b"" if one.json is None else one.json + end
                 out += [line.header, source]
-            position += not line.is_blank
+            self._n_read += not line.is_blank
         return b"".join(out)
 
     async def _ours(self, index: str) -> Ours | None:
@@ -199,7 +197,7 @@ class _Writing:
             self._warn(_BY_SCRIPT)
         return made
 
-    def _refuse(self, position: int, line: Line, reason: str) -> None:
+    def _refuse(self, line: Line, reason: str) -> None:
         """Leave a document out, and tell of it where it stood.
 
         Raises:
@@ -207,13 +205,13 @@ class _Writing:
         """
         if not self._request.wants_json:
             raise InputError(
-                f"operation {position}: {reason}; ask for JSON to have each one's error"
+                f"operation {self._n_read}: {reason}; ask for JSON to have each one's error"
             )
         where = {"_index": line.index(self._request.index), "_id": line.about.get("_id")}
         error = error_of("illegal_argument_exception", reason, 400)["error"]
         del error["root_cause"]
         item = {line.operation or "index": {**where, "status": 400, "error": error}}
-        self._refused.append((position, item))
+        self._refused.append((self._n_read, item))
 
     def _warn(self, reason: str) -> None:
         self._warnings[b"warning"] = f'299 meta4 "{reason}"'.encode()

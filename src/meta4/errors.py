@@ -82,10 +82,6 @@ class PushedBackError(EngineError):
 class RefusedError(EngineError):
     """The server understood and said no."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
 
 class NodeError(EngineError):
     """The embedded node could not be fetched, started or stopped."""

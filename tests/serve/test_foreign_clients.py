@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from platformdirs import user_cache_path
-from support.gateways import gateway_before
 from support.words import FIELD
 
 from meta4 import Meta4
@@ -29,12 +28,6 @@ PACKAGES = {
     "@elastic/elasticsearch@8.19.1": "elasticsearch",
 }
 GO = "github.com/opensearch-project/opensearch-go/v4@v4.5.0"
-
-
-@pytest.fixture(scope="module")
-def gateway(node):
-    with gateway_before(node.url) as url:
-        yield url
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ VOLATILE = re.compile(rb'"?(took|_seq_no|_primary_term|_version)"?\s*:\s*[^,}\s]
 JSON = {"content-type": "application/json"}
 
 
-@pytest.fixture(scope="module")
-def gateway(node):
-    with gateway_before(node.url) as url:
-        yield url
-
-
 @pytest.fixture
 def both(node, gateway):
     """The same request, to the engine and by the gateway: status, headers and body.

@@ -4,11 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from support.gateways import gateway_before
 from support.words import FIELD
 
 from meta4 import Document, DocumentHasher
-from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.elasticsearch import ElasticsearchEngine
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
@@ -17,20 +15,6 @@ from meta4.errors import NotFoundError, RefusedError
 
 pytestmark = pytest.mark.server
 K = 7
-
-
-@pytest.fixture(scope="module")
-def gateway(node):
-    with gateway_before(node.url) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def client(gateway):
-    """The engines' own client, which takes the gateway for an engine."""
-    client = connect(gateway)
-    yield client
-    client.close()
 
 
 def similar(vector, **options):

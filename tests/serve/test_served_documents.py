@@ -5,11 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from support.gateways import ask, gateway_before
+from support.gateways import ask
 from support.words import FIELD
 
 from meta4 import Document, DocumentHasher
-from meta4.adapter.engines.connection import connect
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.serve import hashing
 from meta4.errors import RefusedError
@@ -17,19 +16,6 @@ from meta4.ingest.documents import value_at
 
 pytestmark = pytest.mark.server
 NDJSON = {"content-type": "application/x-ndjson"}
-
-
-@pytest.fixture(scope="module")
-def gateway(node):
-    with gateway_before(node.url) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def client(gateway):
-    client = connect(gateway)
-    yield client
-    client.close()
 
 
 def sources(engine, index):
