@@ -437,5 +437,5 @@ def test_a_writer_who_may_not_read_mappings_is_told(site, through, sample):
         {"content-type": "application/json", "authorization": f"Basic {credentials}"},
     )  # fmt: skip
     assert status in (200, 201)
-    assert "not read the mapping" in headers["warning"]
+    assert "may not read what their index says" in headers["warning"]
     site.engine.request("DELETE", f"/{BASE}/_doc/unseen", params={"refresh": "true"})
