@@ -59,7 +59,8 @@ class _Server(OpenSearchServer):
     def configure(self, folders: NodeFolders, *others: Any) -> None:
         super().configure(folders, *others)
         config = folders.config / "opensearch.yml"
-        config.write_text(f"{config.read_text()}\nhttp.max_content_length: 1gb\n")
+        more = "http.max_content_length: 1gb\nindexing_pressure.memory.limit: 40%\n"
+        config.write_text(f"{config.read_text()}\n{more}")
 
 
 class _Address:

@@ -20,7 +20,7 @@ from .model.group import model_group
 from .model.train import train_command
 from .node import node_group
 from .queries import analogy_command, eval_command, explain_command, similar_command
-from .serve import serve_command
+from .serve import look_command, serve_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,6 +45,7 @@ for command in (
     explain_command,
     eval_command,
     serve_command,
+    look_command,
     demo_command,
 ):
     cli.add_command(command)

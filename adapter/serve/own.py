@@ -9,6 +9,7 @@ from ..._version import __version__
 from ...errors import InputError, Meta4Error, NotFoundError
 from .answers import Answer, Json, answer_of
 from .callers import Callers
+from .page.page import Page
 from .request import Request, decoded
 from .upstream import Upstream
 from .watch import Watch
@@ -29,6 +30,7 @@ class Own:
         self._upstream = upstream
         self._callers = callers
         self._watch = watch
+        self._page = Page(upstream, callers)
 
     async def answer(self, request: Request) -> Answer:
         """A request whose path begins with `OWN`.
@@ -50,9 +52,11 @@ class Own:
             and request.method in ("GET", "POST")
         ):
             return await self._told(request, *parts)
+        if request.method in ("GET", "HEAD", "POST") and Page.has(parts):
+            return await self._page.answer(request, parts)
         raise NotFoundError(
-            f"{request.method} {request.path}: expected GET {OWN}/health, GET {OWN}/metrics, "
-            f"POST {OWN}/explain/INDEX or POST {OWN}/rewrite/INDEX"
+            f"{request.method} {request.path}: expected GET {OWN}/, GET {OWN}/health, "
+            f"GET {OWN}/metrics, POST {OWN}/explain/INDEX or POST {OWN}/rewrite/INDEX"
         )
 
     async def _health(self, request: Request) -> Answer:

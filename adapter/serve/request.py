@@ -42,6 +42,7 @@ class Request:
 
     def __init__(self, scope: Message, receive: Receive) -> None:
         self.method: str = scope["method"].upper()
+        self.scheme: str = scope.get("scheme", "http")
         self.path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         self.query: bytes = scope.get("query_string", b"")
         self.headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from platformdirs import user_cache_path
+from support.foreign import CACHE, fetched, has, of_npm
 from support.words import FIELD
 
 from meta4 import Meta4
@@ -20,7 +20,6 @@ from meta4.adapter.measure.tune import tune_index
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 HERE = Path(__file__).parent / "foreign"
-CACHE = user_cache_path("meta4") / "foreign"
 K, N = 7, 300
 PACKAGES = {
     "@opensearch-project/opensearch@3.5.1": "opensearch",
@@ -58,24 +57,6 @@ def check(engine, task):
     return checked
 
 
-def has(program):
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed; what it would run was left out")
-
-
-def fetched(folder, command, made):
-    """A folder of the cache in which a command was run once, to its end."""
-    if not (folder / made).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            command, cwd=folder, check=False, capture_output=True, text=True, timeout=600
-        )
-        if done.returncode:  # no registry within reach, say
-            shutil.rmtree(folder)
-            pytest.skip(f"{' '.join(command)}: {done.stderr[-200:]}")
-    return folder
-
-
 def said_by(command, folder, task, **options):
     (folder / "task.json").write_text(json.dumps(task))
     done = subprocess.run(
@@ -90,9 +71,7 @@ def test_node(engine, task, check, tmp_path, package):
     is_elastic = PACKAGES[package] == "elasticsearch"
     if is_elastic != isinstance(engine, ElasticsearchEngine):
         return  # of the other engine
-    has("npm")
-    folder = CACHE / package.replace("/", "-").replace("@", "-").strip("-")
-    fetched(folder, ["npm", "install", "--silent", "--no-save", package], "node_modules")
+    folder = of_npm(package)
     script = HERE / f"{PACKAGES[package]}.mjs"
     command = ["node", str(script), str(tmp_path / "task.json"), f"{folder}/"]
     check(said_by(command, tmp_path, task))
@@ -104,9 +83,9 @@ def test_go(engine, task, check, tmp_path):
     has("go")
     folder = CACHE / "go"
     if not (folder / "go.sum").exists():
-        fetched(folder, ["go", "mod", "init", "foreign"], "go.mod")
+        fetched("go", ["go", "mod", "init", "foreign"], "go.mod")
         shutil.copy(HERE / "main.go", folder)
-        fetched(folder, ["go", "get", GO], "go.sum")
+        fetched("go", ["go", "get", GO], "go.sum")
     shutil.copy(HERE / "main.go", folder)
     command = ["go", "run", ".", str(tmp_path / "task.json")]
     environment = {**os.environ, "GOFLAGS": "-mod=mod"}
