@@ -59,11 +59,8 @@ def refusal(url: str, status: int, info: Any) -> EngineError | NotFoundError:
         return NotFoundError(f"{url}: {reason}")
     message = f"{url} answered {status}: {reason}{_hint(reason)}"
     if may_pass(status, reason):
-        error: EngineError = PushedBackError(message)
-    else:
-        error = RefusedError(message) if status < 500 else EngineError(message)
-    error.status = status
-    return error
+        return PushedBackError(message, status)
+    return RefusedError(message, status) if status < 500 else EngineError(message, status)
 
 
 def part_refused(url: str, answer: Any) -> EngineError | NotFoundError:

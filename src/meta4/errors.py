@@ -68,7 +68,9 @@ class EngineError(Meta4Error, RuntimeError):
         status: of its answer, where that is why.
     """
 
-    status: int | None = None
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class UnreachableError(EngineError, ConnectionError):
