@@ -82,8 +82,8 @@ bench-memory: $(TRAIN) ## What requests cost where memory is short: a node in a 
 bench-many: $(TRAIN) ## Ten million vectors on one node with little memory (over an hour)
 	$(BIN)/python -m benchmarks.memory.many $(ARGS)
 
-bench-serve: $(STAMP) ## What the gateway costs; needs nginx and wrk (ten minutes)
-	$(BIN)/python -m benchmarks.serve
+bench-serve: $(STAMP) ## What the gateway costs; needs nginx and wrk (ten minutes; ARGS=endurance: whether it lasts)
+	$(BIN)/python -m benchmarks.serve$(addprefix .,$(firstword $(ARGS))) $(wordlist 2,99,$(ARGS))
 
 summary: $(STAMP) ## Write README's table and plot from benchmarks/results (the benchmarks do too)
 	$(BIN)/python -m benchmarks.summary

@@ -9,11 +9,9 @@ Writes results/serve.json and the table in docs/benchmarks.md.
 import http.client
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,9 +24,6 @@ from meta4 import Document, DocumentHasher, EmbeddedNode, HashModel, IndexSpec, 
 from meta4.adapter.cli.common import downloading, notes
 from meta4.adapter.engines.connection import connect
 from meta4.adapter.engines.engine import Engine
-from meta4.adapter.engines.node.folders import NodeFolders
-from meta4.adapter.engines.node.opensearch import OpenSearchServer
-from meta4.adapter.engines.node.server import free_port
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure.tune import tune_index
@@ -36,9 +31,10 @@ from meta4.adapter.model_store import ModelStore
 from meta4.errors import InputError
 from meta4.models.specs import CellsSpec
 
-from . import report
-from .contest import FIELD
-from .data import hold_out, load_glove
+from .. import report
+from ..contest import FIELD
+from ..data import hold_out, load_glove
+from .processes import Server, gateway, nginx, status
 
 Json = dict[str, Any]
 _N, _N_QUERIES = 100_000, 500
@@ -51,16 +47,6 @@ _K = 10
 _MATCH_ALL = b'{"query": {"match_all": {}}, "size": 10}'
 _TYPE = {"content-type": "application/json"}
 _LINES = {"content-type": "application/x-ndjson"}
-
-
-class _Server(OpenSearchServer):
-    """Takes a `_bulk` of half a gigabyte."""
-
-    def configure(self, folders: NodeFolders, *others: Any) -> None:
-        super().configure(folders, *others)
-        config = folders.config / "opensearch.yml"
-        more = "http.max_content_length: 1gb\nindexing_pressure.memory.limit: 40%\n"
-        config.write_text(f"{config.read_text()}\n{more}")
 
 
 class _Address:
@@ -89,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         data = Path(folder, "node")
-        with EmbeddedNode(_Server(), data=data, heap_mb=4096, progress=downloading) as node:
+        with EmbeddedNode(Server(), data=data, heap_mb=4096, progress=downloading) as node:
             bars, details = _measure(node.url, Path(folder))
     report.write_results("serve", bars, details)
     table = report.bars_table(bars)
@@ -109,20 +95,22 @@ def _measure(url: str, folder: Path) -> tuple[list[report.Bar], Json]:
     load_documents(engine, _INDEX, documents, DocumentHasher(model, spec))
     engine.request("POST", f"/{_INDEX}/_forcemerge", params={"max_num_segments": 1})
     tune_index(engine, _INDEX)
-    with _gateway(url) as (through, process):
+    with gateway(url) as (through, process):
         bars = [*_latencies(engine, url, through, vectors[asked])]
-        with _nginx(url, folder) as proxy:
+        with nginx(url, folder) as proxy:
             bars.append(_throughput(through, proxy, folder))
-        bars.append(_large_bulk(through, process, vectors))
+        after_searches = status(process, "VmHWM") / 1000
         bars.append(_documents(engine, url, through, ref, model, vectors[rows]))
+    with gateway(url) as (through, process):  # another, which has compiled no search yet
+        bars.append(_large_bulk(through, process, vectors))
     engine.close()
-    return bars, {"documents": len(rows)}
+    return bars, {"documents": len(rows), "mb_after_searches": after_searches}
 
 
 def _latencies(
     engine: Engine, url: str, through: str, queries: NDArray[np.float32]
 ) -> Iterator[report.Bar]:
-    direct, gateway, meta4 = _Address(url), _Address(through), Meta4(engine)
+    direct, before, meta4 = _Address(url), _Address(through), Meta4(engine)
     path = f"/{_INDEX}/_search"
 
     def body(query: NDArray[np.float32]) -> Json:
@@ -134,14 +122,14 @@ def _latencies(
             "a search passed through, p50 ms over direct",
             (
                 lambda _: direct.post(path, _MATCH_ALL, _TYPE),
-                lambda _: gateway.post(path, _MATCH_ALL, _TYPE),
+                lambda _: before.post(path, _MATCH_ALL, _TYPE),
             ),
         ),
         (
             "a search with a clause, p50 ms over Meta4.search",
             (
                 lambda query: meta4.search(index=_INDEX, body=body(query)),
-                lambda query: gateway.post(path, orjson.dumps(body(query)), _TYPE),
+                lambda query: before.post(path, orjson.dumps(body(query)), _TYPE),
             ),
         ),
     ):
@@ -208,7 +196,7 @@ def _large_bulk(through: str, process: int, vectors: NDArray[np.float32]) -> rep
     answer = _Address(through).post(f"/{_INDEX}/_bulk", pieces(), _LINES, encode_chunked=True)
     seconds = time.perf_counter() - clock
     assert not orjson.loads(answer)["errors"]
-    peak = _status(process, "VmHWM") / 1000
+    peak = status(process, "VmHWM") / 1000
     notes.print(f"{sent / 1e6:.0f} MB in {seconds:.0f} s, at most {peak:.0f} MB")
     what = f"a _bulk of {sent / 1e6:.0f} MB: the gateway's memory at most, MB"
     return report.at_most(what, peak, None, peak, 200.0)
@@ -246,64 +234,6 @@ def _lines_of(vectors: NDArray[np.float32], rows: range, prefix: str) -> bytes:
         % (prefix.encode(), i, orjson.dumps({FIELD: vectors[i % len(vectors)]}, option=option))
         for i in rows
     )
-
-
-@contextmanager
-def _gateway(url: str) -> Iterator[tuple[str, int]]:
-    """A process of its own; gives where it listens, and its number."""
-    port = free_port(0)
-    command = [str(Path(sys.executable).with_name("meta4")), "serve", "--engine", url, "--quiet"]
-    process = subprocess.Popen([*command, "--port", str(port)])
-    through = f"http://127.0.0.1:{port}"
-    try:
-        _await(through)
-        yield through, process.pid
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-@contextmanager
-def _nginx(url: str, folder: Path) -> Iterator[str]:
-    """One worker that keeps its connections, and logs nothing."""
-    port, where = free_port(0), urlsplit(url).netloc
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
-        "events { worker_connections 1024; }\n"
-        f"http {{ access_log off; upstream engine {{ server {where}; keepalive 64; }}\n"
-        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://engine;\n"
-        'proxy_http_version 1.1; proxy_set_header Connection ""; } } }\n'
-    )
-    process = subprocess.Popen(["nginx", "-c", str(config)])
-    proxy = f"http://127.0.0.1:{port}"
-    try:
-        _await(proxy)
-        yield proxy
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _await(url: str) -> None:
-    parts = urlsplit(url)
-    for _ in range(300):
-        try:
-            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            connection.close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise InputError(f"{url} does not answer")
-
-
-def _status(process: int, name: str) -> int:
-    """Of /proc/PID/status, in kB."""
-    lines = Path("/proc", str(process), "status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith(f"{name}:")]
-    return int(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The gateway: what it costs, and whether it lasts."""
