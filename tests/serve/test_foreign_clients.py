@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, unchanged: Node's, Go's, curl; `meta4 serve` is all they get.
+"""Clients that nobody here wrote, unchanged, in four languages; `meta4 serve` is all they get.
 
 Their packages come from the registries into the user's cache once; where a language is not
 installed its tests say so.
@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.foreign import CACHE, fetched, has, of_npm
+from support.foreign import CACHE, fetched, has, of_maven, of_npm
 from support.words import FIELD
 
 from meta4 import Meta4
@@ -25,6 +25,19 @@ PACKAGES = {
     "@opensearch-project/opensearch@3.5.1": "opensearch",
     "@elastic/elasticsearch@9.1.1": "elasticsearch",
     "@elastic/elasticsearch@8.19.1": "elasticsearch",
+}
+#: By whether it is Elasticsearch: where its client is, that client's package, and its hosts'.
+JAVA = {
+    False: (
+        "org.opensearch.client:opensearch-rest-client:3.3.0",
+        "org.opensearch.client",
+        "org.apache.hc.core5.http",
+    ),
+    True: (
+        "org.elasticsearch.client:elasticsearch-rest-client:9.1.4",
+        "org.elasticsearch.client",
+        "org.apache.http",
+    ),
 }
 GO = "github.com/opensearch-project/opensearch-go/v4@v4.5.0"
 
@@ -92,30 +105,56 @@ def test_go(engine, task, check, tmp_path):
     check(said_by(command, tmp_path, task, cwd=folder, env=environment))
 
 
-def test_curl(task, check, tmp_path):
-    has("curl")
-    documents = task["documents"]
-    lines = [line for one in documents for line in ({"index": {"_id": one["name"]}}, one)]
-    (tmp_path / "document.json").write_text(json.dumps(documents[0]))
+@pytest.fixture
+def written(task, tmp_path):
+    """A folder with the task as files, for those who only send them."""
+    lines = [line for one in task["documents"] for line in ({"index": {"_id": one["name"]}}, one)]
+    (tmp_path / "document.json").write_text(json.dumps(task["documents"][0]))
     (tmp_path / "bulk.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (tmp_path / "search.json").write_text(json.dumps({"query": task["query"]}))
     wrong = {"query": {"meta4_similar": {"nothing": {"id": "x"}}}}
     (tmp_path / "wrong.json").write_text(json.dumps(wrong))
-    command = ["bash", str(HERE / "curl.sh"), str(tmp_path), f"{task['url']}/{task['index']}"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    found = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.out")}
+    return tmp_path
+
+
+def said_in(folder):
+    """What stands in the answers that were left there."""
+    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.out")}
     items = [item["index"]["status"] for item in found["bulk"]["items"]]
     ids = {
         name: [hit["_id"] for hit in found[name]["hits"]["hits"]]
         for name in ("searched", "paged", "scrolled")
     }
     assert ids["scrolled"] == ids["searched"][:3]
-    check(
-        {
-            "searched": ids["searched"],
-            "paged": ids["paged"],
-            "counted": found["counted"]["count"],
-            "bulk": [sum(status < 300 for status in items), sum(status >= 300 for status in items)],
-            "error": [found["status"], found["error"]["error"]["type"]],
-        }
+    return {
+        "searched": ids["searched"],
+        "paged": ids["paged"],
+        "counted": found["counted"]["count"],
+        "bulk": [sum(status < 300 for status in items), sum(status >= 300 for status in items)],
+        "error": [found["status"], found["error"]["error"]["type"]],
+    }
+
+
+def test_curl(task, written, check):
+    has("curl")
+    command = ["bash", str(HERE / "curl.sh"), str(written), f"{task['url']}/{task['index']}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    check(said_in(written))
+
+
+def test_java(engine, task, written, check):
+    """Each engine's low-level client, compiled and run by the JDK that is there."""
+    has("javac")
+    coordinates, client, http = JAVA[isinstance(engine, ElasticsearchEngine)]
+    source = (HERE / "Foreign.java").read_text().replace("CLIENT", client).replace("HTTP", http)
+    (written / "Foreign.java").write_text(source)
+    command = ["java", "-cp", of_maven(coordinates), str(written / "Foreign.java"), str(written)]
+    done = subprocess.run(
+        [*command, task["url"], task["index"]],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
+    check(said_in(written))

@@ -1,8 +1,10 @@
 """Packages of other languages, fetched from their registries into the user's cache once."""
 
+import os
 import shutil
 import subprocess
 
+import jgo
 import pytest
 from platformdirs import user_cache_path
 
@@ -33,3 +35,11 @@ def of_npm(package):
     has("npm")
     name = package.replace("/", "-").replace("@", "-").strip("-")
     return fetched(name, ["npm", "install", "--silent", "--no-save", package], "node_modules")
+
+
+def of_maven(coordinates):
+    """The class path of `group:artifact:version` and of all that it needs."""
+    try:
+        return os.pathsep.join(map(str, jgo.build(coordinates).path.rglob("*.jar")))
+    except Exception as error:  # requests', urllib3's and jgo's own, with no common root
+        pytest.skip(f"{coordinates}: {str(error)[-200:]}")
