@@ -56,12 +56,19 @@ class Core:
         calls: what is asked of it.
         fresh_for: seconds until an index's bucket counts are read again.
         keeper: of some searches.
+        told: of each clause as it was asked at last, when its search is answered.
     """
 
-    def __init__(self, calls: Calls, fresh_for: float, keeper: SearchKeeper) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        fresh_for: float,
+        keeper: SearchKeeper,
+        told: Callable[[PlannedClause], None] = lambda _: None,
+    ) -> None:
         if isinstance(fresh_for, bool) or not isinstance(fresh_for, int | float):
             raise InputError(f"fresh_for: expected seconds, got {fresh_for!r}")
-        self._calls, self._keeper = calls, keeper
+        self._calls, self._keeper, self._told = calls, keeper, told
         self.catalog = Catalog(calls, fresh_for=fresh_for)
 
     def search(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
@@ -98,7 +105,10 @@ class Core:
         def ask() -> Steps[Body]:
             known = yield from self.catalog.get(index)
             planned = yield from self._plan(known, sites)
-            return (yield from self._with_documents(known, body, planned))
+            made, last = yield from self._with_documents(known, body, planned)
+            for one in last:
+                self._told(one)
+            return made
 
         return (yield from self._followed(index, ask))
 
@@ -170,23 +180,25 @@ class Core:
         planned = yield from self._plan(known, sites)
         page = 0
         if in_two(body, planned) is None:
-            at_once = yield from self._in_one(known, body, planned[0])
+            last, at_once = yield from self._in_one(known, body, planned[0])
             if at_once is not None:
-                yield from self._keep(known, planned)
+                yield from self._end(known, [last])
                 return _without_our_sort(at_once, body)
             page = one_request(body, planned[0])["size"]
         for _ in range(_TRIES):
-            rewritten = yield from self._with_documents(known, body, planned)
+            rewritten, ends = yield from self._with_documents(known, body, planned)
             answer = yield from self._ask(known, rewritten)
             if len(answer["hits"]["hits"]) >= page:
                 break  # none was deleted between the two
         if not known.is_itself:  # moved between the two, it has none of the documents
             yield from self._check_unmoved(known)
-        yield from self._keep(known, planned)
+        yield from self._end(known, ends)
         return _without_our_sort(answer, body)
 
-    def _keep(self, known: HashedIndex, planned: Sequence[PlannedClause]) -> Steps[None]:
-        """Perhaps keep what was searched for."""
+    def _end(self, known: HashedIndex, planned: Sequence[PlannedClause]) -> Steps[None]:
+        """Tell of what was searched for, and perhaps keep it."""
+        for one in planned:
+            self._told(one)
         if self._keeper.draws():
             for one in planned:
                 if one.asked_with is not None:
@@ -194,8 +206,10 @@ class Core:
 
     def _in_one(
         self, known: HashedIndex, body: Mapping[str, Any], one: PlannedClause
-    ) -> Steps[Body | None]:
+    ) -> Steps[tuple[PlannedClause, Body | None]]:
         """The answer to a body that one request can ask for; None where ties leave it open.
+
+        And the clause as it was asked at last.
 
         One hit more than the page tells whether other documents are as near as its last: then all
         of these must be seen, of which the engine may have kept some only.
@@ -209,7 +223,7 @@ class Core:
             one, answer = yield from self._ask_counting(known, one, request)
             hits = answer["hits"]["hits"]
             if len(hits) > page and hits[page]["_score"] == hits[page - 1]["_score"]:
-                return None
+                return one, None
             del hits[page:]
             if one.hides:
                 for hit in hits:
@@ -229,14 +243,15 @@ class Core:
         total = answer["hits"].get("total")
         if total is not None and total["value"] >= k:  # what was looked into, else
             answer["hits"]["total"] = {"value": k, "relation": "eq"}
-        return answer
+        return one, answer
 
     def _with_documents(
         self, known: HashedIndex, body: Mapping[str, Any], planned: Sequence[PlannedClause]
-    ) -> Steps[Body]:
-        """The body with the nearest in the place of each clause."""
+    ) -> Steps[tuple[Body, list[PlannedClause]]]:
+        """The body with the nearest in the place of each clause, and these as asked at last."""
         found = yield from self._all_nearest(known, planned)
-        return with_documents(body, planned, [hits for hits, _ in found])
+        made = with_documents(body, planned, [hits for hits, _ in found])
+        return made, [last for _, last in found]
 
     def _all_nearest(
         self, known: HashedIndex, planned: Sequence[PlannedClause]

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import orjson
 
@@ -76,11 +76,16 @@ Steps: TypeAlias = Generator[Step, Any, T]
 class Calls(ABC):
     """What is asked of one cluster.
 
+    Attributes:
+        dialect: how it writes what is asked.
+        is_elastic: whether it is Elasticsearch, for those who would not load its client to know.
+
     Args:
         url: where, for messages; without a password.
     """
 
     dialect: Dialect
+    is_elastic: ClassVar[bool] = False
 
     def __init__(self, url: str) -> None:
         self.url = url

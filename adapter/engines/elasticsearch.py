@@ -27,6 +27,7 @@ class ElasticsearchCalls(Calls):
     """See `Calls`."""
 
     dialect = ElasticsearchDialect()
+    is_elastic = True
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

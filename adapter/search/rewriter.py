@@ -10,7 +10,7 @@ What a clause becomes is known to the kind of field that it asks of (`meta4.adap
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,20 @@ Body = dict[str, Any]
 Hit = dict[str, Any]
 
 
+class Looked(NamedTuple):
+    """What a clause looked into at last.
+
+    Attributes:
+        documents: that were scored, as far as counts tell; None where they do not.
+        promised: recall; None where none is.
+        rounds: searches that it took.
+    """
+
+    documents: int | None = None
+    promised: float | None = None
+    rounds: int = 1
+
+
 class PlannedClause(ABC):
     """A clause with all that its rewriting takes.
 
@@ -93,6 +107,11 @@ class PlannedClause(ABC):
     def asked_with(self) -> NDArray[np.float32] | None:
         """What may be kept of it, to learn from: the vector that it asks with, if it has one."""
         return None
+
+    @property
+    def looked(self) -> Looked:
+        """What may be told of it when it was answered."""
+        return Looked()
 
     @property
     def judges(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,14 +11,12 @@ import aiohttp
 import orjson
 
 from ..client.core import Core
-from ..engines.asynchronous.elasticsearch import ElasticsearchOnLoop
 from ..engines.asynchronous.engine import AsyncEngine, OnLoop
-from ..engines.asynchronous.opensearch import OpenSearchOnLoop
 from ..engines.calls import Json, to_json
-from ..engines.elasticsearch import ElasticsearchCalls
 from ..engines.engine import TIMEOUT
 from ..engines.faults import cut_off, foreign, refusal, unreachable, whole
 from ..fields.shelf import FRESH_FOR
+from ..search.rewriter import PlannedClause
 from ..searches import SearchKeeper
 from .answers import Headers
 from .upstream import ENGINE, Upstream, forwarded
@@ -38,13 +36,24 @@ _OF_NOBODY = frozenset(
         b"content-length",
         b"content-type",
         b"date",
+        b"dnt",
         b"if-match",
         b"if-none-match",
         b"origin",
         b"pragma",
+        b"priority",
         b"referer",
+        b"sec-ch-ua",
+        b"sec-ch-ua-mobile",
+        b"sec-ch-ua-platform",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"sec-fetch-user",
+        b"sec-gpc",
         b"traceparent",
         b"tracestate",
+        b"upgrade-insecure-requests",
         b"user-agent",
         b"via",
         b"x-amzn-trace-id",
@@ -154,9 +163,13 @@ class CallerEngine(AsyncEngine):
         return whole(told, ENGINE)
 
     def waiting(self, loop: asyncio.AbstractEventLoop) -> OnLoop:
-        """See `AsyncEngine`."""
-        if isinstance(self.calls, ElasticsearchCalls):
+        """See `AsyncEngine`. Only the engine's own module is loaded: each is large."""
+        if self.calls.is_elastic:
+            from ..engines.asynchronous.elasticsearch import ElasticsearchOnLoop
+
             return ElasticsearchOnLoop(self, loop)
+        from ..engines.asynchronous.opensearch import OpenSearchOnLoop
+
         return OpenSearchOnLoop(self, loop)
 
     async def close(self) -> None:
@@ -171,11 +184,18 @@ class Callers:
 
     Args:
         upstream: where they ask.
+        told: see `Core`.
         fresh_for: see `Core`.
     """
 
-    def __init__(self, upstream: Upstream, fresh_for: float = FRESH_FOR) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        told: Callable[[PlannedClause], None],
+        fresh_for: float = FRESH_FOR,
+    ) -> None:
         self._upstream = upstream
+        self._told = told
         self._fresh_for = fresh_for
         self._cores: OrderedDict[Any, Core] = OrderedDict()
 
@@ -193,7 +213,7 @@ class Callers:
         key = (who, None if within is None else within.key)
         core = self._cores.get(key)
         if core is None:
-            core = Core(self._upstream.calls, self._fresh_for, SearchKeeper(0.0))
+            core = Core(self._upstream.calls, self._fresh_for, SearchKeeper(0.0), self._told)
             self._cores[key] = core
             while len(self._cores) > _REMEMBERED:
                 self._cores.popitem(last=False)

@@ -6,6 +6,7 @@ addresses or query strings.
 
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ...errors import Meta4Error
+from ..search.rewriter import PlannedClause
 from .request import Message, Request
 
 Send = Callable[[Message], Awaitable[None]]
@@ -23,6 +25,17 @@ log = logging.getLogger("meta4.serve")
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 #: nginx's for a client that closed before its answer.
 _GONE = 499
+_DOCUMENTS = tuple(10.0**power for power in range(1, 9))
+_RECALLS = (0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
+
+
+def failure(request: str) -> str:
+    """What is being raised, as a line of the log.
+
+    Args:
+        request: its id.
+    """
+    return orjson.dumps({"id": request, "failure": traceback.format_exc()}).decode()
 
 
 class Seen:
@@ -73,6 +86,16 @@ class Watch:
         self._refusals = Counter(
             "meta4_refusals", "Requests that the gateway said no to.", ["error"], registry=registry
         )
+        self._documents = Histogram(
+            "meta4_documents_looked_into", "By a clause, as far as counts tell.",
+            buckets=_DOCUMENTS, registry=registry,
+        )  # fmt: skip
+        self._promised = Histogram(
+            "meta4_recall_promised", "To a clause.", buckets=_RECALLS, registry=registry
+        )
+        self._widened = Counter(
+            "meta4_widened", "Clauses that looked again, farther.", registry=registry
+        )
         self._under_way = Gauge("meta4_requests_under_way", "Not yet answered.", registry=registry)
 
     @contextmanager
@@ -100,6 +123,16 @@ class Watch:
     def asked_engine(self, seconds: float) -> None:
         """A request was sent on, and the answer has begun."""
         self._engine.observe(seconds)
+
+    def searched(self, clause: PlannedClause) -> None:
+        """A clause was answered."""
+        looked = clause.looked
+        if looked.documents is not None:
+            self._documents.observe(looked.documents)
+        if looked.promised is not None:
+            self._promised.observe(looked.promised)
+        if looked.rounds > 1:
+            self._widened.inc()
 
     def refused(self, error: Meta4Error) -> None:
         """A request got an error of ours."""

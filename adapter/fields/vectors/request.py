@@ -15,7 +15,7 @@ from ....models.model import HashModel
 from ....models.stopping.record import AtLeast
 from ...search.clauses import AnalogyClause, Site
 from ...search.plan import RequestPlan
-from ...search.rewriter import TIE_MARGIN, PlannedClause, conditions, excluded
+from ...search.rewriter import TIE_MARGIN, Looked, PlannedClause, conditions, excluded
 from .counting import Counting
 
 Body = dict[str, Any]
@@ -67,6 +67,13 @@ class PlannedVectors(PlannedClause):
     def asked_with(self) -> NDArray[np.float32]:
         """See `PlannedClause`: (dims,)."""
         return query_vector(self.site, self.vectors)
+
+    @property
+    def looked(self) -> Looked:
+        """See `PlannedClause`."""
+        plan = self.plan
+        known = plan.n_documents if plan.probes is None else plan.probes.n_postings + self.n_strays
+        return Looked(known, self.promised_recall, plan.n_rounds)
 
     @property
     def judges(self) -> bool:
