@@ -5,6 +5,7 @@ import socket
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import click
@@ -74,8 +75,9 @@ def serve_command(
 def look_command(url: str | None, port: int) -> None:
     """Look at a cluster's hashed indexes in a browser: search, analogies, cells and the doctor.
 
-    Starts the gateway of 'meta4 serve' on this machine and opens its page. A cluster that wants to
-    know who you are is told by the browser, which asks you.
+    Starts the gateway of 'meta4 serve' on this machine and opens its page. What is shown is asked
+    for as whoever the browser says you are, which asks you where the cluster wants to know.
+    META4_USER and the like serve once, at the start, to ask which engine it is.
 
     Example: meta4 look --engine http://localhost:9200
     """
@@ -94,7 +96,7 @@ def _serve(
         raise MissingExtraError(str(error.name), "serve", "the gateway") from error
     gateway = app(*cluster_at(url))
     logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
-    where = f"http{s}://{host}:{port}"
+    where = f"http{s}://{f'[{host}]' if ':' in host else host}:{port}"
     config = uvicorn.Config(
         gateway,
         access_log=False,
@@ -110,8 +112,8 @@ def _serve(
     with _listening(host, port) as listener, suppress(KeyboardInterrupt):  # raised after its end
         notes.print(f"{gateway.engine_url} is at {where}, its page at {where}{OWN}/")
         notes.print("Ctrl-C ends it")
-        if opens:
-            webbrowser.open(f"{where}{OWN}/")
+        if opens:  # beside it: some browsers stay until their page is read
+            Thread(target=webbrowser.open, args=(f"{where}{OWN}/",), daemon=True).start()
         uvicorn.Server(config).run(sockets=[listener])
 
 

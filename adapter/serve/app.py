@@ -9,10 +9,9 @@ from typing import Any
 import aiohttp
 import orjson
 
-from ...errors import Meta4Error, UnreachableError
+from ...errors import EngineError, Meta4Error, UnreachableError
 from ..engines.access import Access
 from ..engines.connection import connect
-from ..engines.elasticsearch import ElasticsearchCalls
 from ..engines.faults import cut_off
 from .answers import (
     COMPATIBLE,
@@ -26,11 +25,13 @@ from .answers import (
 )
 from .callers import Callers
 from .endpoints import Kind
+from .origins import Origins
 from .own import OWN, Own
 from .request import Message, Receive, Request, can_decode, decoded
 from .search import Passed, Searches
+from .spans import span
 from .upstream import ENGINE, Upstream, forwarded
-from .watch import Seen, Watch, log
+from .watch import Seen, Watch, failure, log
 from .write import Writes
 
 Send = Callable[[Message], Awaitable[None]]
@@ -70,12 +71,13 @@ class Gateway:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._callers = Callers(upstream)
+        self._watch = Watch()
+        self._callers = Callers(upstream, self._watch.searched)
         self._searches = Searches(self._callers)
         self._writes = Writes(self._callers)
-        self._watch = Watch()
+        self._origins = Origins(upstream)
         self._own = Own(upstream, self._callers, self._watch)
-        self._is_elastic = isinstance(upstream.calls, ElasticsearchCalls)
+        self._is_elastic = upstream.calls.is_elastic
 
     @property
     def engine_url(self) -> str:
@@ -100,7 +102,7 @@ class Gateway:
 
     async def _serve(self, request: Request, send: Send) -> None:
         """Answer, unless whoever asked goes away before."""
-        with self._watch.request(request) as seen:
+        with span(request) as told, self._watch.request(request) as seen:
             try:
                 await self._answer(request, seen, seen.sending(send))
             except asyncio.CancelledError:
@@ -110,6 +112,7 @@ class Gateway:
                 task.uncancel()
                 seen.gone()
             finally:
+                told(seen.status)
                 request.end()
 
     async def _answer(self, request: Request, seen: Seen, send: Send) -> None:
@@ -124,7 +127,7 @@ class Gateway:
         except Exception as error:
             if seen.status:  # the answer has begun: who reads it sees that it has no end
                 raise
-            log.exception("%s", seen.id)
+            log.error(failure(seen.id))
             reason = f"the gateway failed ({type(error).__name__}); its log tells more by {seen.id}"
             failed = error_of("meta4_exception", reason, 500)
             made = answer_of(failed, request.by_name, request.query, 500)
@@ -132,6 +135,7 @@ class Gateway:
         await _send_whole(send, request, Answer(made.status, made.body, [*made.headers, *own]))
 
     async def _outcome(self, request: Request) -> Answer | Passed:
+        await self._origins.check(request)
         if request.path == OWN or request.path.startswith(f"{OWN}/"):
             return await self._own.answer(request)
         kind = request.endpoint.kind
@@ -223,7 +227,11 @@ def _of_another_body(request: Request) -> Headers:
 
 
 async def _edited(answer: aiohttp.ClientResponse, passed: Passed, request: Request) -> Answer:
-    """A whole answer with what becomes of it; as it is where nothing does."""
+    """A whole answer with what becomes of it; as it is where nothing does.
+
+    Raises:
+        EngineError: it cannot be read, so that what is to be told in it cannot be.
+    """
     assert passed.edit is not None
     try:
         raw = await answer.read()
@@ -233,7 +241,11 @@ async def _edited(answer: aiohttp.ClientResponse, passed: Passed, request: Reque
     kept: Headers = [*given, *passed.headers.items()]
     coding = dict(given).get(b"content-encoding")
     if not can_decode(coding):
-        return Answer(answer.status, raw, kept)
+        words = coding.decode("latin-1") if coding else ""
+        raise EngineError(
+            f"{ENGINE} answered {answer.status} in the coding {words!r}, which it was not asked "
+            f"for: whatever it did was done, and what it said of that cannot be told here"
+        )
     try:
         value: Any = orjson.loads(decoded(raw, coding, most=sys.maxsize))
     except orjson.JSONDecodeError:

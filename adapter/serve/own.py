@@ -10,7 +10,7 @@ from ...errors import InputError, Meta4Error, NotFoundError
 from .answers import Answer, Json, answer_of
 from .callers import Callers
 from .page.page import Page
-from .request import Request, decoded
+from .request import Request, can_decode, decoded
 from .upstream import Upstream
 from .watch import Watch
 
@@ -30,7 +30,7 @@ class Own:
         self._upstream = upstream
         self._callers = callers
         self._watch = watch
-        self._page = Page(upstream, callers)
+        self._page = Page(upstream, callers, watch.refused)
 
     async def answer(self, request: Request) -> Answer:
         """A request whose path begins with `OWN`.
@@ -72,6 +72,8 @@ class Own:
 
     async def _told(self, request: Request, what: str, index: str) -> Answer:
         """What a search body becomes, and why."""
+        if not can_decode(request.coding):
+            raise InputError("expected a search body in JSON, plain or by gzip or deflate")
         raw = decoded(await request.whole(), request.coding)
         try:
             body = orjson.loads(raw or b"{}")

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -85,7 +86,8 @@ class Searches:
             answer = await engine.run(core.search(index, body))
             return answer_of(answer, request.by_name, request.query)
         found = await engine.run(core.documents(index, body))
-        return _instead(request, _ordered(found, body, params))
+        edit = None if within is None or within.pit is None else partial(self.opened, index)
+        return _instead(request, _ordered(found, body, params), edit)
 
     async def query(self, request: Request) -> Answer | Passed:
         """What has a query and is no search of its own: a count, say."""
@@ -179,7 +181,7 @@ class Searches:
         return Passed(raw)
 
     def opened(self, index: str, answer: Json) -> Json:
-        """Remember of which index a point in time is, out of the answer that opens it."""
+        """Remember of which index a point in time is, out of the answer that opens or renews it."""
         name = answer.get("id") or answer.get("pit_id")
         if isinstance(name, str):
             self._pits[name] = index

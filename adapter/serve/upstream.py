@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator, Iterable
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,8 @@ ENGINE = "the engine"
 _CONNECTING = 10.0
 #: Bytes of a line of headers, and of an address: an engine's own limits are smaller.
 _LONGEST_LINE = 1 << 16
+#: Bytes that are handed to the client at once; more are sent in pieces, others' between them.
+_AT_ONCE = 1 << 20
 
 
 class Upstream:
@@ -101,7 +104,7 @@ class Upstream:
                     method,
                     URL(host + target, encoded=True),
                     headers=_as_text(sent),
-                    data=body,
+                    data=_in_pieces(body),
                     allow_redirects=False,
                     **options,
                 )
@@ -125,6 +128,11 @@ class Upstream:
         if self._access.client_cert is not None:
             context.load_cert_chain(self._access.client_cert, self._access.client_key)
         return context
+
+
+def _in_pieces(body: bytes | AsyncIterator[bytes] | None) -> Any:
+    """A body as the client takes it, anew for each node that is tried."""
+    return BytesIO(body) if isinstance(body, bytes) and len(body) > _AT_ONCE else body
 
 
 def _as_text(headers: Headers) -> list[tuple[str, str]]:

@@ -163,7 +163,7 @@ def test_what_was_sent_can_be_copied(chromium, gateway, words):
         page.get_by_text("As curl").click()
         page.locator("details[open] [data-copy]").click()
         assert page.locator("details[open] [data-copy]").inner_text() == "Copied"
-        assert page.evaluate("navigator.clipboard.readText()").startswith("curl -s 'http")
+        assert page.evaluate("navigator.clipboard.readText()").startswith("curl -gs 'http")
         tab.check()
 
 

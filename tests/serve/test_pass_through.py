@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import http.server
 import json
 import re
 import socket
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.gateways import ask, gateway_before
-from support.servers import proxy_before
+from support.servers import on_one_engine, proxy_before
 
 pytestmark = pytest.mark.server
 #: Of an answer what two requests have two of.
@@ -169,3 +170,40 @@ def test_what_it_tells_of_itself(gateway):
     status, _, body = ask(gateway, "GET", "/_meta4/nothing")
     assert status == 404
     assert "/_meta4/explain" in json.loads(body)["error"]["reason"]
+
+
+class InAnotherCoding(http.server.BaseHTTPRequestHandler):
+    """What no engine does, but a proxy before one may: an answer in a coding nobody asked for."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        said = {"version": {"distribution": "opensearch", "number": "3.0.0"}}
+        self.answer(json.dumps(said).encode(), "identity")
+
+    def do_POST(self):
+        self.answer(b"\x0b\x02\x80{}\x03", "br")
+
+    def answer(self, body, coding):
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-encoding", coding)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@on_one_engine
+def test_an_answer_that_cannot_be_read_is_no_success(node):
+    """Else what was to be told in it, as the refusals of a bulk, would be lost."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), InAnotherCoding) as engine:
+        threading.Thread(target=engine.serve_forever, daemon=True).start()
+        with gateway_before(f"http://127.0.0.1:{engine.server_port}") as url:
+            target = "/some/_search/point_in_time?keep_alive=1m"
+            status, _, body = ask(url, "POST", target, headers={"accept-encoding": "br"})
+        engine.shutdown()
+    assert status == 502
+    assert "'br'" in json.loads(body)["error"]["reason"]

@@ -5,7 +5,7 @@ from typing import Any
 from ...catalog import HashedIndex
 from ...client.core import Core
 from ...engines.calls import Calls, Steps
-from .results import label
+from .results import hidden, label
 
 Json = dict[str, Any]
 #: Of a list that opens while one types, and fields that are looked in.
@@ -27,11 +27,9 @@ def completed(core: Core, calls: Calls, index: str, typed: str) -> Steps[list[Js
         NotFoundError: no such index, or not one of ours.
     """
     known = yield from core.catalog.get(index)
-    typed = typed.strip()[:_LONGEST]
-    if not typed:
+    typed = typed[:_LONGEST]
+    if not typed.strip():
         return []
-    specs = [field.spec for field in known.fields.values()]
-    hidden = [name for spec in specs for name in (spec.field, spec.fields.root)]
     fields = yield from _readable(calls, known)
     itself = {"filter": {"ids": {"values": [typed]}}, "boost": _FIRST}
     asked: list[Json] = [{"constant_score": itself}]
@@ -40,7 +38,7 @@ def completed(core: Core, calls: Calls, index: str, typed: str) -> Steps[list[Js
         asked.append({"multi_match": words})
     body = {
         "size": _ROWS,
-        "_source": {"excludes": hidden},
+        "_source": {"excludes": hidden(known)},
         "query": {"bool": {"should": asked, "minimum_should_match": 1}},
     }
     answer = yield from calls.search(index, body)

@@ -1,6 +1,6 @@
 """What a person asks for on the page, as its forms send it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import orjson
@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ....errors import InputError
 from ....models.faults import first_fault
-from ...search.clauses import ANALOGY, SIMILAR
+from ...search.clauses import ANALOGY, SIMILAR, contains_clause
 
 Json = dict[str, Any]
 F = TypeVar("F", bound="Form")
@@ -17,11 +17,23 @@ _MOST = 100
 
 
 def _words(value: Any) -> Any:
-    """What a person typed; nothing where that is nothing."""
-    return (value.strip() or None) if isinstance(value, str) else value
+    """What a person typed, to the letter: ids may begin and end as they like."""
+    return None if isinstance(value, str) and not value.strip() else value
 
 
 Words = Annotated[str | None, BeforeValidator(_words)]
+
+
+class FormError(InputError):
+    """What stands in one place of a form cannot be.
+
+    Attributes:
+        place: its name.
+    """
+
+    def __init__(self, place: str, message: str) -> None:
+        super().__init__(f"{place}: {message}")
+        self.place = place
 
 
 class Form(BaseModel):
@@ -49,13 +61,13 @@ class Form(BaseModel):
         """As a query string has it; what the form does not know is passed over.
 
         Raises:
-            InputError: a value that cannot be.
+            FormError: a value that cannot be.
         """
         try:
             return cls.model_validate(params)
         except ValidationError as error:
             fault = first_fault(error)
-            raise InputError(f"{fault.place}: {fault.message}, got {fault.got!r}") from error
+            raise FormError(fault.place, f"{fault.message}, got {fault.got!r}") from error
 
     @property
     def is_asked(self) -> bool:
@@ -66,22 +78,28 @@ class Form(BaseModel):
         """What the clause has of its own."""
         raise NotImplementedError
 
-    def body(self, field: str, root: str) -> Json:
+    def body(self, field: str, hidden: Sequence[str]) -> Json:
         """The search that is asked for.
 
         Args:
             field: the hashed one.
-            root: the object with its hashes, which nobody wants to see.
+            hidden: what of the documents nobody wants to see.
+
+        Raises:
+            InputError: what was typed is no such thing.
         """
         own = {**self.operand(), "k": self.k, "recall": self.recall}
         query: Json = {self.clause: {field: own}}
         if self.filter is not None:
-            query = {"bool": {"must": [query], "filter": [_parsed("filter", self.filter, dict)]}}
-        return {"size": self.k, "_source": {"excludes": [field, root]}, "query": query}
+            within = _parsed("filter", self.filter, dict)
+            if contains_clause(within):
+                raise InputError("filter: a clause would be another search; leave it out")
+            query = {"bool": {"must": [query], "filter": [within]}}
+        return {"size": self.k, "_source": {"excludes": list(hidden)}, "query": query}
 
 
 class SimilarForm(Form):
-    """What is like a document, a vector, or a text; the first that is given."""
+    """What is like a document, a vector, or a text."""
 
     clause = SIMILAR
     id: Words = None
@@ -95,6 +113,8 @@ class SimilarForm(Form):
 
     def operand(self) -> Json:
         """See `Form`."""
+        if sum(given is not None for given in (self.id, self.vector, self.text)) > 1:
+            raise InputError("expected an id, a vector or a text, and got several; leave one")
         if self.id is not None:
             return {"id": self.id}
         if self.vector is not None:

@@ -1,6 +1,7 @@
 """What a browser is answered, below `/_meta4/`."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,19 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...._version import __version__
-from ....errors import EngineError, InputError, Meta4Error, NotFoundError
-from ...engines.elasticsearch import ElasticsearchCalls
+from ....errors import InputError, Meta4Error, NotFoundError, PushedBackError, RefusedError
 from ...fields.texts.field import TextField
-from ..answers import Answer, Headers, status_of
+from ..answers import JSON, Answer, Headers, status_of
 from ..callers import Callers
 from ..request import Request
 from ..upstream import Upstream
 from . import overview
 from .completion import completed
-from .forms import AnalogyForm, F, SimilarForm
+from .forms import AnalogyForm, F, FormError, SimilarForm
 from .map import cell, index_map
 from .results import Results, results
 from .snippets import readable, snippets
 
-Json = dict[str, Any]
 #: Nothing of any other place is asked for, nothing written into the page is run.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -38,7 +37,8 @@ _KINDS = {
 }
 _PAGES = ("search", "analogies", "index", "map")
 _METHODS = ("3cosadd", "3cosmul")
-_NO_CODE: Mapping[str, str] = {}
+#: Of HTTP: who asks is not known; is known, and may not.
+_UNKNOWN, _FORBIDDEN = 401, 403
 
 
 class Page:
@@ -47,11 +47,16 @@ class Page:
     Args:
         upstream: the engine.
         callers: in whose name it is asked.
+        refused: called with each error that is shown.
     """
 
-    def __init__(self, upstream: Upstream, callers: Callers) -> None:
+    def __init__(
+        self, upstream: Upstream, callers: Callers, refused: Callable[[Meta4Error], None]
+    ) -> None:
         self._upstream = upstream
         self._callers = callers
+        self._refused = refused
+        self._examining = asyncio.Lock()
         self._templates = Environment(
             loader=PackageLoader(__package__ or ""),
             autoescape=True,
@@ -59,7 +64,7 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"q": _quoted, "readable": readable}
+        self._templates.filters.update(q=_quoted, readable=readable)
 
     @staticmethod
     def has(parts: list[str]) -> bool:
@@ -79,14 +84,17 @@ class Page:
                 return await self._told(request, parts)
             return await self._page(request, parts)
         except Meta4Error as error:
+            self._refused(error)
             return self._fault(request, error)
 
     async def _page(self, request: Request, parts: list[str]) -> Answer:
         if not parts:
             return await self._all(request)
-        what, index = (*parts, "", "")[:2]
-        if len(parts) != 2 or not index:
+        what, index = (*parts, request.params.get("index", ""))[:2]
+        if len(parts) > 2 or not index:
             raise NotFoundError(f"there is no page {request.path!r}; see the indexes")
+        if len(parts) == 1:  # by the box for those who may not list them
+            return Answer(303, b"", [(b"location", f"{what}/{_quoted(index)}".encode())])
         if request.method == "POST" and what != "index":
             raise InputError(f"{request.path}: expected GET")
         if what == "search":
@@ -99,120 +107,133 @@ class Page:
 
     async def _all(self, request: Request) -> Answer:
         engine, _ = self._callers.core(request.headers)
-        return self._html("overview", entries=await engine.run(overview.indexes()))
+        try:
+            entries = await engine.run(overview.indexes())
+        except RefusedError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            self._refused(error)
+            return self._html("overview", entries=None, fault=error)
+        return self._html("overview", entries=entries, fault=None)
 
     async def _index(self, request: Request, index: str) -> Answer:
         engine, _ = self._callers.core(request.headers)
         found = None
         if request.method == "POST":
-            if request.by_name.get(b"sec-fetch-site", b"same-origin") != b"same-origin":
-                raise InputError("another site asks for this; ask on the page itself")
-            found = await engine.run(overview.findings(index))
+            if self._examining.locked():
+                raise PushedBackError("the doctor looks at an index for somebody; ask again soon")
+            async with self._examining:
+                found = await engine.run(overview.findings(index))
         fields = await engine.run(overview.shown(index))
         return self._html("index", index=index, fields=fields, findings=found)
 
     async def _search(self, request: Request, index: str) -> Answer:
         engine, core = self._callers.core(request.headers)
-        form, fault = _read(SimilarForm, request)
+        form, fault = self._read(SimilarForm, request)
         known = await engine.run(core.catalog.get(index))
-        found, code = None, _NO_CODE
+        name = form.field or next(iter(known.fields))
+        found = None
         if form.is_asked and fault is None:
             try:
-                found = await engine.run(results(core, index, form))
-                code = self._code(request, found)
+                found = await engine.run(results(core, index, form, name))
             except Meta4Error as error:
-                fault = _of_the_form(error)
-        name = form.field or next(iter(known.fields))
-        has_texts = isinstance(known.fields.get(name), TextField)
+                fault = self._of_the_form(error)
         return self._html(
-            "search", index=index, form=form, fields=list(known.fields), found=found,
-            code=code, fault=fault, has_texts=has_texts,
+            "search", index=index, form=form, fields=list(known.fields), field=name, found=found,
+            code=self._code(request, found), fault=fault,
+            has_texts=isinstance(known.fields.get(name), TextField),
         )  # fmt: skip
 
     async def _analogies(self, request: Request, index: str) -> Answer:
         engine, core = self._callers.core(request.headers)
-        form, fault = _read(AnalogyForm, request)
+        form, fault = self._read(AnalogyForm, request)
         known = await engine.run(core.catalog.get(index))
-        found: list[tuple[str, Results]] = []
+        name = form.field or next(iter(known.fields))
+        found: list[tuple[str, Results, Mapping[str, str]]] = []
         if form.is_asked and fault is None:
             try:
                 for method in _METHODS:
                     own = form.model_copy(update={"method": method})
-                    found.append((method, await engine.run(results(core, index, own))))
+                    one = await engine.run(results(core, index, own, name))
+                    found.append((method, one, self._code(request, one)))
             except Meta4Error as error:
-                fault, found = _of_the_form(error), []
-        code = self._code(request, found[0][1]) if found else _NO_CODE
+                fault, found = self._of_the_form(error), []
         return self._html(
-            "analogies", index=index, form=form, fields=list(known.fields), found=found,
-            code=code, fault=fault,
+            "analogies", index=index, form=form, fields=list(known.fields), field=name,
+            found=found, fault=fault,
         )  # fmt: skip
 
     async def _map(self, request: Request, index: str) -> Answer:
         engine, core = self._callers.core(request.headers)
-        form, fault = _read(SimilarForm, request)
+        form, fault = self._read(SimilarForm, request)
         form = form.model_copy(update={"without_exact": True})
         known = await engine.run(core.catalog.get(index))
         try:
             drawn = await engine.run(index_map(core, engine.calls, index, form))
         except Meta4Error as error:
-            fault = _of_the_form(error)
-            bare = SimilarForm(field=form.field)
+            fault = self._of_the_form(error)
+            bare = SimilarForm()
             drawn = await engine.run(index_map(core, engine.calls, index, bare))
         return self._html(
-            "map", index=index, form=form, fields=list(known.fields), map=drawn,
-            fault=fault,
+            "map", index=index, form=form, fields=list(known.fields), field=drawn.field,
+            map=drawn, fault=fault,
         )  # fmt: skip
 
     async def _told(self, request: Request, parts: list[str]) -> Answer:
         """What the page's script asks for."""
         engine, core = self._callers.core(request.headers)
         params, index = request.params, "/".join(parts[1:])
+        told: Any
         if parts[0] == "complete":
             steps = completed(core, engine.calls, index, params.get("typed", ""))
+            told = await engine.run(steps)
         else:
-            field = params.get("field") or None
-            steps = cell(core, engine.calls, index, field, params.get("bucket", ""))  # type: ignore[assignment]
-        return _made(200, orjson.dumps(await engine.run(steps)), b"application/json")
+            field, bucket = params.get("field") or None, params.get("bucket", "")
+            told = await engine.run(cell(core, engine.calls, index, field, bucket))
+        return _made(200, orjson.dumps(told), JSON)
 
-    def _code(self, request: Request, found: Results) -> Mapping[str, str]:
-        is_elastic = isinstance(self._upstream.calls, ElasticsearchCalls)
+    def _read(self, kind: type[F], request: Request) -> tuple[F, Meta4Error | None]:
+        """A form as it was sent, without what cannot be, and why that cannot."""
+        params, first = request.params, None
+        while True:
+            try:
+                return kind.read(params), first
+            except FormError as error:
+                self._refused(error)
+                first = first or error
+                del params[error.place]
+
+    def _of_the_form(self, error: Meta4Error) -> Meta4Error:
+        """An error that what was asked for is the reason of; any other is raised."""
+        if status_of(error) not in (400, 404):
+            raise error
+        self._refused(error)
+        return error
+
+    def _code(self, request: Request, found: Results | None) -> Mapping[str, str]:
+        if found is None:
+            return {}
         host = request.by_name.get(b"host", b"localhost").decode("latin-1")
-        return snippets(
-            f"{request.scheme}://{host}", found.index, found.asked, is_elastic=is_elastic
-        )
+        url, is_elastic = f"{request.scheme}://{host}", self._upstream.calls.is_elastic
+        return snippets(url, found.index, found.asked, is_elastic=is_elastic)
 
     def _fault(self, request: Request, error: Meta4Error) -> Answer:
         status = status_of(error)
         if request.path.split("/")[2:3] in (["complete"], ["cell"]):
-            return _made(status, orjson.dumps({"error": str(error)}), b"application/json")
+            return _made(status, orjson.dumps({"fault": str(error)}), JSON)
         made = self._html("fault", status, error=error)
-        if status == 401 and isinstance(error, EngineError):  # the browser asks who it is
+        if status == _UNKNOWN:  # the browser asks who it is
             made.headers.append((b"www-authenticate", b'Basic realm="the cluster"'))
         return made
 
     def _html(self, name: str, status: int = 200, **values: Any) -> Answer:
         template = self._templates.get_template(f"{name}.html")
-        always = {"page": name, "version": __version__, "cluster": self._upstream.url}
-        text = template.render({"index": None, "status": status, **always, **values})
+        always = {"page": name, "version": __version__, "status": status}
+        text = template.render({"index": None, "field": None, **always, **values})
         made = _made(status, text.encode("utf-8", "replace"), b"text/html; charset=utf-8")
         made.headers.append((b"content-security-policy", _POLICY.encode()))
         made.headers.append((b"referrer-policy", b"same-origin"))
         return made
-
-
-def _read(kind: type[F], request: Request) -> tuple[F, Meta4Error | None]:
-    """A form as it was sent; one that cannot be read is empty, and says why."""
-    try:
-        return kind.read(request.params), None
-    except InputError as error:
-        return kind(), error
-
-
-def _of_the_form(error: Meta4Error) -> Meta4Error:
-    """An error that what was asked for is the reason of; any other is raised."""
-    if status_of(error) not in (400, 404):
-        raise error
-    return error
 
 
 def _made(status: int, body: bytes, kind: bytes) -> Answer:

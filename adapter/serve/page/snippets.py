@@ -1,18 +1,24 @@
 """A search as other programs send it, and JSON as people read it."""
 
-import re
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
-_NUMBERS = re.compile(r"\[\s+(-?[\d.eE+-]+(?:,\s+-?[\d.eE+-]+)*)\s+\]")
-_GAP = re.compile(r",\s+")
+_STEP = "  "
 
 
-def readable(value: Any) -> str:
+def readable(value: Any, indent: str = "") -> str:
     """JSON over several lines, but a list of numbers on one."""
-    lines = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode()
-    return _NUMBERS.sub(lambda found: f"[{_GAP.sub(', ', found[1])}]", lines)
+    inner = indent + _STEP
+    if isinstance(value, dict) and value:
+        parts = [f"{_json(name)}: {readable(one, inner)}" for name, one in value.items()]
+    elif isinstance(value, list) and not all(isinstance(one, int | float) for one in value):
+        parts = [readable(one, inner) for one in value]
+    else:
+        return _json(value)
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return f"{first}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{last}"
 
 
 def snippets(url: str, index: str, body: dict[str, Any], *, is_elastic: bool) -> dict[str, str]:
@@ -32,9 +38,10 @@ def snippets(url: str, index: str, body: dict[str, Any], *, is_elastic: bool) ->
         client, package, node = "Elasticsearch", "elasticsearch", "@elastic/elasticsearch"
         as_python = f"client.search(index={index!r}, **{body!r})"
         as_script, answer = f"index: {_json(index)}, ...body", "answer.hits.hits"
+    address = _quoted(f"{url}/{quote(index, safe=',*')}/_search")
     return {
         "curl": (
-            f"curl -s {_quoted(f'{url}/{index}/_search')} -H 'content-type: application/json' "
+            f"curl -gs {address} -H 'content-type: application/json' "
             f"--data-binary @- <<'END'\n{said}\nEND"
         ),
         "Python": (
@@ -50,8 +57,8 @@ def snippets(url: str, index: str, body: dict[str, Any], *, is_elastic: bool) ->
     }
 
 
-def _json(text: str) -> str:
-    return orjson.dumps(text).decode()
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-// What a page does beyond links and forms. Without it everything but plots and copying is there.
+// What a page does beyond links and forms: plots, what is in a cell, completion, copying.
 
 const DELAY = 200; // ms after which somebody has stopped typing, or rests on a cell
 
@@ -12,9 +12,11 @@ function later(act) {
 
 async function told(url, params) {
   const joint = url.includes("?") ? "&" : "?";
-  const answer = await fetch(`${url}${joint}${new URLSearchParams(params)}`);
-  const value = await answer.json();
-  return answer.ok ? value : { error: value.error };
+  try {
+    return await (await fetch(`${url}${joint}${new URLSearchParams(params)}`)).json();
+  } catch {
+    return { fault: "No answer." };
+  }
 }
 
 function element(name, text, ...children) {
@@ -68,18 +70,19 @@ for (const form of document.querySelectorAll("[data-busy]")) {
 // What is typical of a cell.
 const cell = document.getElementById("cell");
 let wanted = "";
-async function showCell(url, bucket) {
+async function showCell({ cells: url, search }, bucket) {
   if (bucket === wanted) return;
   wanted = bucket;
   const found = await told(url, { bucket });
   if (bucket !== wanted) return;
-  if (found.error) {
-    cell.replaceChildren(element("p", found.error));
+  if (!found.typical) {
+    wanted = "";
+    cell.replaceChildren(element("p", found.fault ?? found.error?.reason ?? "No answer."));
     return;
   }
   const list = element("ul", "", ...found.typical.map(({ id, label }) => {
     const link = element("a", "", element("bdi", id));
-    link.href = `/_meta4/search/${location.pathname.split("/").pop()}?${new URLSearchParams({ id })}`;
+    link.href = `${search}${search.includes("?") ? "&" : "?"}${new URLSearchParams({ id })}`;
     return element("li", "", link, element("bdi", label ? ` ${label}` : ""));
   }));
   const documents = found.documents.toLocaleString("en");
@@ -97,7 +100,8 @@ function coloured(value) {
 }
 
 function draw(place) {
-  const given = JSON.parse(place.querySelector("script").textContent);
+  place.specification ??= place.querySelector("script").textContent; // which drawing replaces
+  const given = JSON.parse(place.specification);
   const text = colour("text");
   const line = colour("line");
   const config = {
@@ -117,7 +121,7 @@ function draw(place) {
     hover: true,
   });
   if (place.dataset.cells) {
-    const show = later((bucket) => showCell(place.dataset.cells, bucket));
+    const show = later((bucket) => showCell(place.dataset, bucket));
     view.addEventListener("pointerover", (_, item) => {
       if (item?.datum?.bucket) show(item.datum.bucket);
     });
@@ -127,9 +131,9 @@ function draw(place) {
 
 for (const place of document.querySelectorAll("[data-plot]")) draw(place);
 for (const button of document.querySelectorAll("[data-cell]")) {
-  const { cells } = document.querySelector("[data-cells]").dataset;
-  button.addEventListener("click", () => showCell(cells, button.dataset.cell));
+  const { dataset } = document.querySelector("[data-cells]");
+  button.addEventListener("click", () => showCell(dataset, button.dataset.cell));
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  if (document.querySelector("[data-plot]")) location.reload();
+  for (const place of document.querySelectorAll("[data-plot]")) draw(place);
 });
