@@ -439,3 +439,36 @@ def test_a_writer_who_may_not_read_mappings_is_told(site, through, sample):
     assert status in (200, 201)
     assert "may not read what their index says" in headers["warning"]
     site.engine.request("DELETE", f"/{BASE}/_doc/unseen", params={"refresh": "true"})
+
+
+def page_by(url, path=""):
+    parts = urlsplit(url)
+    credentials = b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    given = {} if parts.username is None else {"authorization": f"Basic {credentials}"}
+    address = f"http://{parts.hostname}:{parts.port}"
+    status, headers, body = ask(address, "GET", f"/_meta4/{path}", headers=given)
+    return status, headers, body.decode()
+
+
+@on_both
+def test_the_page_shows_what_one_may_see(site, through):
+    """After an administrator has looked, too."""
+    word = site.sample.words[7]
+    paths = (f"search/{BASE}?id={word}", f"map/{BASE}?id={word}", f"index/{BASE}",
+             f"complete/{BASE}?typed={word}", f"cell/{BASE}?bucket=00")  # fmt: skip
+    for user in (site.url("admin"), account(site, MAY_READ[site.name])):
+        _, _, text = page_by(through(user), paths[0])
+        assert "What exact search says" in text
+    assert BASE in page_by(through(site.url("admin")))[2]
+    nobody = account(site, ["indices:admin/get"] if site.name == "opensearch" else ["monitor"])
+    for path in paths:
+        status, _, text = page_by(through(nobody), path)
+        assert status == 403, (path, text)
+        assert word not in text.replace(path, "")
+    status, _, text = page_by(through(nobody))
+    assert status == 200 and f">{BASE}<" not in text
+    wrong = site.url("admin").replace(PASSWORD, "wrong")
+    for path in ("", *paths[:3]):
+        status, headers, _ = page_by(through(wrong), path)
+        assert status == 401
+        assert headers["www-authenticate"].startswith("Basic")
