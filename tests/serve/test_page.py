@@ -235,6 +235,10 @@ def test_what_is_typical_of_a_cell(gateway, words):
     assert status == 200
     assert told["documents"] == largest["documents"]
     assert len(told["typical"]) == 5
+    (plot,) = plots_in(page(gateway, f"map/{words.index}", id="berlin", recall=0.9)[2])
+    some = next(one for one in plot["layer"][0]["data"]["values"] if one["is_probed"])
+    text = page(gateway, f"cell/{words.index}", bucket=some["bucket"], by="home")[2]
+    assert json.loads(text)["documents"] == some["documents"]
     for bucket in ("", "zz", "ffffff", '"'):
         assert page(gateway, f"cell/{words.index}", bucket=bucket)[0] == 404
 
@@ -443,3 +447,16 @@ def test_forms_read_what_people_type():
     assert not AnalogyForm.read({"a": "x", "b": "y"}).is_asked
     with pytest.raises(InputError, match=r"k: .*got 'x'"):
         SimilarForm.read({"k": "x"})
+
+
+@pytest.mark.parametrize("what", ["search", "map"])
+def test_a_vector_too_long_for_an_address_is_sent_in_the_body(gateway, words, what):
+    vector = words.vectors[words.words.index("berlin")]
+    long = "[" + ", ".join(f"{value:.900f}" for value in vector.tolist()) + "]"
+    body = urlencode({"vector": long, "k": 3, "recall": 1.0})
+    status, _, text = ask(
+        gateway, "POST", f"/_meta4/{what}/{words.index}", body,
+        {"content-type": "application/x-www-form-urlencoded"},
+    )  # fmt: skip
+    assert status == 200
+    assert "<bdi>berlin</bdi>" in text.decode().split("<caption>What was found")[1]

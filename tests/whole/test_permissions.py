@@ -453,7 +453,7 @@ def page_by(url, path=""):
 @on_both
 def test_the_page_shows_what_one_may_see(site, through):
     """After an administrator has looked, too."""
-    word = site.sample.words[7]
+    word = max(site.sample.words[:40], key=len)  # which no page says by itself
     paths = (f"search/{BASE}?id={word}", f"map/{BASE}?id={word}", f"index/{BASE}",
              f"complete/{BASE}?typed={word}", f"cell/{BASE}?bucket=00")  # fmt: skip
     for user in (site.url("admin"), account(site, MAY_READ[site.name])):

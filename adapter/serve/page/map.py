@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ....errors import InputError, NotFoundError
 from ....ingest.documents import value_at
+from ....mappings.fields import Keyword
 from ....models.embeddings import embedding_fault, unit, unpacked
 from ....models.model import HashModel
 from ....models.probing.directory import bucket_id
@@ -66,6 +67,7 @@ class Map:
         n_cells: that hold documents.
         found: what was searched for; None where nothing was.
         everywhere: whether that looked into all.
+        keyword: by which documents are counted: that by which the search looked for them.
         n_unplaced: of what was found, without a vector that can be read.
     """
 
@@ -77,6 +79,7 @@ class Map:
     found: Results | None
     everywhere: bool
     n_unplaced: int
+    keyword: Keyword
 
 
 def index_map(core: Core, calls: Calls, index: str, form: SimilarForm) -> Steps[Map]:
@@ -91,14 +94,16 @@ def index_map(core: Core, calls: Calls, index: str, form: SimilarForm) -> Steps[
     directories = yield from field.directories(index)
     plane: Plane = yield Work(lambda _: _plane(model))
     found, marks = None, []
-    directory, probed, everywhere = directories["bucket"], frozenset[str](), False
+    keyword: Keyword = "bucket"
+    probed, everywhere = frozenset[str](), False
     if form.is_asked:
         found = yield from results(core, index, form, field.spec.field)
         (clause,) = found.told["clauses"]
-        directory = directories[clause["looked_for_by"] or "bucket"]
+        keyword = clause["looked_for_by"] or keyword
         probed = frozenset(clause["buckets"])
         everywhere = not probed and clause["docs_looked_into"] > 0
         marks = yield from _marks(core, calls, plane, found)
+    directory = directories[keyword]
     points = [
         {
             "x": round(x, 4),
@@ -121,12 +126,22 @@ def index_map(core: Core, calls: Calls, index: str, form: SimilarForm) -> Steps[
     n_placed = sum(mark["what"] == "hit" for mark in marks)
     return Map(
         field.spec.field, plot, plane.share, tuple(told), len(points), found, everywhere,
-        n_hits - n_placed,
+        n_hits - n_placed, keyword,
     )  # fmt: skip
 
 
-def cell(core: Core, calls: Calls, index: str, name: str | None, term: str) -> Steps[Json]:
+def cell(
+    core: Core, calls: Calls, index: str, name: str | None, by: str | None, term: str
+) -> Steps[Json]:
     """What is typical of a cell: the documents in it that are nearest to its middle.
+
+    Args:
+        core: of whoever asks.
+        calls: of the cluster.
+        index: where.
+        name: of the field; None for the first.
+        by: the keyword by which documents are in it; None for any of their buckets.
+        term: of the bucket.
 
     Raises:
         NotFoundError: no such cell.
@@ -138,7 +153,8 @@ def cell(core: Core, calls: Calls, index: str, name: str | None, term: str) -> S
     if bucket is None:
         raise NotFoundError(f"index {index!r} has no bucket {term[:40]!r}")
     spec = field.spec
-    within = {"term": {spec.fields.bucket: term}}
+    keywords: dict[str, str] = {one: spec.fields.keyword(one) for one in spec.all_keywords}
+    within = {"term": {keywords.get(by or "", spec.fields.bucket): term}}
     query: Json = {"bool": {"filter": [within]}}
     if model.centroids[bucket].any():
         clause = {"vector": model.centroids[bucket].tolist(), "k": _TYPICAL, "recall": 1.0}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -95,7 +95,7 @@ class Page:
             raise NotFoundError(f"there is no page {request.path!r}; see the indexes")
         if len(parts) == 1:  # by the box for those who may not list them
             return Answer(303, b"", [(b"location", f"{what}/{_quoted(index)}".encode())])
-        if request.method == "POST" and what != "index":
+        if request.method == "POST" and what == "analogies":
             raise InputError(f"{request.path}: expected GET")
         if what == "search":
             return await self._search(request, index)
@@ -129,7 +129,7 @@ class Page:
 
     async def _search(self, request: Request, index: str) -> Answer:
         engine, core = self._callers.core(request.headers)
-        form, fault = self._read(SimilarForm, request)
+        form, fault = self._read(SimilarForm, await _sent(request))
         known = await engine.run(core.catalog.get(index))
         name = form.field or next(iter(known.fields))
         found = None
@@ -146,7 +146,7 @@ class Page:
 
     async def _analogies(self, request: Request, index: str) -> Answer:
         engine, core = self._callers.core(request.headers)
-        form, fault = self._read(AnalogyForm, request)
+        form, fault = self._read(AnalogyForm, request.params)
         known = await engine.run(core.catalog.get(index))
         name = form.field or next(iter(known.fields))
         found: list[tuple[str, Results, Mapping[str, str]]] = []
@@ -165,7 +165,7 @@ class Page:
 
     async def _map(self, request: Request, index: str) -> Answer:
         engine, core = self._callers.core(request.headers)
-        form, fault = self._read(SimilarForm, request)
+        form, fault = self._read(SimilarForm, await _sent(request))
         form = form.model_copy(update={"without_exact": True})
         known = await engine.run(core.catalog.get(index))
         try:
@@ -185,16 +185,17 @@ class Page:
         params, index = request.params, "/".join(parts[1:])
         told: Any
         if parts[0] == "complete":
-            steps = completed(core, engine.calls, index, params.get("typed", ""))
-            told = await engine.run(steps)
+            typed = params.get("typed", "")
+            told = await engine.run(completed(core, engine.calls, index, typed))
         else:
             field, bucket = params.get("field") or None, params.get("bucket", "")
-            told = await engine.run(cell(core, engine.calls, index, field, bucket))
+            steps = cell(core, engine.calls, index, field, params.get("by"), bucket)
+            told = await engine.run(steps)
         return _made(200, orjson.dumps(told), JSON)
 
-    def _read(self, kind: type[F], request: Request) -> tuple[F, Meta4Error | None]:
+    def _read(self, kind: type[F], params: dict[str, str]) -> tuple[F, Meta4Error | None]:
         """A form as it was sent, without what cannot be, and why that cannot."""
-        params, first = request.params, None
+        first = None
         while True:
             try:
                 return kind.read(params), first
@@ -234,6 +235,14 @@ class Page:
         made.headers.append((b"content-security-policy", _POLICY.encode()))
         made.headers.append((b"referrer-policy", b"same-origin"))
         return made
+
+
+async def _sent(request: Request) -> dict[str, str]:
+    """What a form has, in the query string or, where that would be too long, in the body."""
+    if request.method != "POST":
+        return request.params
+    body = (await request.whole()).decode("utf-8", "replace")
+    return dict(parse_qsl(body, keep_blank_values=True))
 
 
 def _made(status: int, body: bytes, kind: bytes) -> Answer:

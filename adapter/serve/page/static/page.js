@@ -1,5 +1,6 @@
 // What a page does beyond links and forms: plots, what is in a cell, completion, copying.
 
+const LONGEST = 30000; // characters of an address
 const DELAY = 200; // ms after which somebody has stopped typing, or rests on a cell
 
 function later(act) {
@@ -56,6 +57,14 @@ for (const button of document.querySelectorAll("[data-copy]")) {
       getSelection().selectAllChildren(code); // to be copied by hand
       button.textContent = "Selected";
     }
+  });
+}
+
+// An address has room for most vectors, and a form's body for all.
+for (const form of document.querySelectorAll("form[method=get]")) {
+  form.addEventListener("submit", () => {
+    const { length } = String(new URLSearchParams(new FormData(form)));
+    if (form.elements.vector && length > LONGEST) form.method = "post";
   });
 }
 
