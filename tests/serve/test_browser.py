@@ -44,7 +44,7 @@ class Tab:
         self.page = context.new_page()
         self.gateway = gateway
         self.complaints, self.asked = [], []
-        self.page.on("console", lambda said: self.complain(said))
+        self.page.on("console", self.complain)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
 

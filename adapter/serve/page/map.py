@@ -102,7 +102,7 @@ def index_map(core: Core, calls: Calls, index: str, form: SimilarForm) -> Steps[
         keyword = clause["looked_for_by"] or keyword
         probed = frozenset(clause["buckets"])
         everywhere = not probed and clause["docs_looked_into"] > 0
-        marks = yield from _marks(core, calls, plane, found)
+        marks = yield from _marks(calls, plane, form.operand(), found)
     directory = directories[keyword]
     points = [
         {
@@ -188,19 +188,19 @@ def _placed(known: HashedIndex, name: str | None) -> Steps[tuple[VectorField, Ha
 
 
 def _marks(
-    core: Core, calls: Calls, plane: Plane, found: Results
+    calls: Calls, plane: Plane, asked: Json, found: Results
 ) -> Steps[list[Mapping[str, Any]]]:
     """The query and its hits, as far as their vectors can be read."""
-    _, (planned,) = yield from core.plan(found.index, found.asked)
     params = yield from calls.vectors_in_source()
     names = [hit.id for hit in found.hits]
-    body = {"size": len(names), "_source": [found.field], "query": {"ids": {"values": names}}}
-    answer = (yield from calls.search(found.index, body, params)) if names else None
+    wanted = [*names, *([asked["id"]] if "id" in asked else [])]
+    body = {"size": len(wanted), "_source": [found.field], "query": {"ids": {"values": wanted}}}
+    answer = yield from calls.search(found.index, body, params)
     vectors = {
         hit["_id"]: unpacked(value_at(hit.get("_source") or {}, found.field))
-        for hit in (answer["hits"]["hits"] if answer else [])
+        for hit in answer["hits"]["hits"]
     }
-    placed = [("query", "", planned.asked_with)]
+    placed = [("query", "", asked.get("vector", vectors.get(asked.get("id"))))]
     placed += [("hit", name, vectors.get(name)) for name in names]
     there = [(what, name, vector) for what, name, vector in placed if _is_vector(vector, plane)]
     if not there:
