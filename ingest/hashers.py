@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mappings.fields import sketch_name
+from ..mappings.fields import ENCODER, TEXT, sketch_name
 from ..mappings.spec import IndexSpec
 from ..models.embeddings import (
     UNIT_TOLERANCE,
@@ -27,11 +27,13 @@ class HashedBatch(NamedTuple):
         documents: ready for the index; those without a vector are among them, unhashed.
         refusals: documents whose vector cannot be hashed.
         n_without_vector: how many of `documents` have none.
+        n_cut: how many vectors were made of the beginning of a text.
     """
 
     documents: list[Document]
     refusals: list[Refusal]
     n_without_vector: int
+    n_cut: int = 0
 
 
 class Hasher(Protocol):
@@ -53,12 +55,13 @@ class HasherChain:
 
         As many count as without a vector as lack the value of that field that most lack.
         """
-        kept, refusals, n_without = list(documents), list[Refusal](), 0
+        kept, refusals, n_without, n_cut = list(documents), list[Refusal](), 0, 0
         for hasher in self._hashers:
-            kept, refused, without = hasher.hash(kept)
+            kept, refused, without, cut = hasher.hash(kept)
             refusals += refused
             n_without = max(n_without, without)
-        return HashedBatch(kept, refusals, n_without)
+            n_cut += cut
+        return HashedBatch(kept, refusals, n_without, n_cut)
 
 
 def norms_of(embeddings: NDArray[np.float32]) -> list[float]:
@@ -141,10 +144,17 @@ class DocumentHasher:
         for document, ids, code, norm, sketch in rows:
             own = [terms[i] for i in ids]
             hashes = {"bucket": own, "model": model, "norm": norm, **code}
-            hashes |= self._spec.home_of(own) | sketch
+            hashes |= self._spec.home_of(own) | sketch | self._of_text(document)
             if abs(norm - 1.0) <= UNIT_TOLERANCE:
                 hashes["norm"] = self._norm_before(document, model, code) or norm
             put_anew(document.source, self._root, hashes)
+
+    def _of_text(self, document: Document) -> dict[str, Any]:
+        """What tells that an encoder made the vector, and of which text."""
+        before = value_at(document.source, self._root) if self._spec.encoder else None
+        if not isinstance(before, dict):
+            return {}
+        return {name: before[name] for name in (ENCODER, TEXT) if name in before}
 
     def _norm_before(self, document: Document, model: str, code: Mapping[str, Any]) -> Any:
         """The length that an index kept of this very vector; None where it kept none."""

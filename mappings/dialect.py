@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..models.embeddings import unit
 from .code_storage import CodeKind
-from .fields import sketch_name
+from .fields import ENCODER, sketch_name
 from .spec import IndexSpec
 
 Body = dict[str, Any]
@@ -161,6 +161,7 @@ class Dialect(ABC):
                 "bucket": {"type": "keyword"},
                 **({"home": {"type": "keyword"}} if spec.has_home else {}),
                 "model": {"type": "keyword"},
+                **({ENCODER: {"type": "keyword"}} if spec.encoder is not None else {}),
                 "norm": {"type": "float", "index": False},
                 **spec.code_storage.mapping(spec.n_bits),
                 **({sketch_name(spec.sketch): self.sketch(spec.sketch)} if spec.sketch else {}),

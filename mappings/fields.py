@@ -10,6 +10,8 @@ from ..errors import InputError
 ROOT = "meta4"
 #: By which of its keywords a document is looked for: any of its buckets, or the first alone.
 Keyword = Literal["bucket", "home"]
+#: What a document keeps beside its hashes of a vector that an encoder made of a text.
+ENCODER, TEXT = "encoder", "text"
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}(\.[A-Za-z_][A-Za-z0-9_-]{0,127}){0,7}")
 
 
@@ -67,6 +69,11 @@ class HashedField:
     def model(self) -> str:
         """Keyword with the `name@version` that hashed the document."""
         return f"{self.root}.model"
+
+    @property
+    def encoder(self) -> str:
+        """Keyword with the mark of the encoder that made the vector of a text."""
+        return f"{self.root}.{ENCODER}"
 
     @property
     def norm(self) -> str:

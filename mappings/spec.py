@@ -58,6 +58,30 @@ def check_model_name(name: str) -> None:
         )
 
 
+class BoundEncoder(BaseModel):
+    """An encoder that makes a field's vectors of texts.
+
+    Attributes:
+        name: of a published one, or the folder that it lies in.
+        sha256: of all that its vectors depend on.
+        source: the field of the texts; may be dotted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    sha256: str
+    source: str
+
+    @property
+    def mark(self) -> str:
+        """What documents keep whose vector it made."""
+        return self.sha256[:16]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sha256[:12]}) from {self.source}"
+
+
 class FieldSpec(BaseModel):
     """One hashed field of one index, whatever it holds.
 
@@ -122,6 +146,8 @@ class IndexSpec(FieldSpec):
     calibration: Calibration | None = None
     #: What is expected of the buckets, from which each request's own reach is told.
     outlook: OutlookRecord | None = None
+    #: What makes vectors of texts, as they are written and asked with; None where they are given.
+    encoder: BoundEncoder | None = None
     #: Models that clients may still hash with: a request looks into all their documents at once.
     former_models: tuple[str, ...] = ()
 

@@ -256,6 +256,7 @@ def _as_dict(report: LoadReport, letters: DeadLetters) -> dict[str, object]:
     return {
         "indexed": report.n_indexed,
         "without_vector": report.n_without_vector,
+        "cut": report.n_cut,
         "seconds": report.seconds,
         "docs_per_s": report.docs_per_s,
         "left": report.n_overtaken,
@@ -274,6 +275,10 @@ def _show(report: LoadReport, index: str, letters: DeadLetters) -> None:
         f"({report.docs_per_s:,.0f}/s), {report.n_without_vector:,} of them without a vector; "
         f"{report.n_refused:,} refused"
     )
+    if report.n_cut:
+        notes.print(
+            f"of {report.n_cut:,} texts the beginning was embedded, as far as the encoder reads"
+        )
     if report.n_overtaken:
         notes.print(
             f"{report.n_overtaken:,} were to be created, and the index has their ids already: they "

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from ...errors import InputError
 from ...ingest.hashers import Hasher
-from ...mappings.spec import FieldSpec, FirstPhase, Hashing, Strategy
+from ...mappings.spec import BoundEncoder, FieldSpec, FirstPhase, Hashing, Strategy
 from ...models.probing.ranking import Plan
 from ..engines.calls import Calls, Json, Steps
 from ..engines.engine import Engine
@@ -36,12 +36,15 @@ class Options:
         hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes; None
             is the server where it can.
         first_phase: by what documents are scored before the best are scored by their vectors.
+        encoder: what makes vectors of texts, as they are written and asked with; None where
+            vectors are given.
     """
 
     strategy: Strategy = "native"
     plan: Plan | None = None
     hashing: Hashing | None = None
     first_phase: FirstPhase = "auto"
+    encoder: BoundEncoder | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,21 @@ class Field(ABC):
         self.spec = spec
         self.calls = calls
         self.shelf = shelf
+
+    @property
+    @abstractmethod
+    def takes_texts(self) -> bool:
+        """Whether a clause may ask with a text."""
+
+    @property
+    def at_times(self) -> tuple[str, ...]:
+        """What only some hashed documents have beside their hashes."""
+        return ()
+
+    @property
+    def hashed_by(self) -> tuple[str, ...]:
+        """The fields whose values decide what a document's hash is."""
+        return (self.spec.field,)
 
     # A request.
 

@@ -8,6 +8,7 @@ from ...errors import ConflictError
 from ...ingest.documents import Document
 from ...ingest.files.new_embeddings import NewEmbeddings
 from ...ingest.hashers import Hasher
+from ...mappings.spec import BoundEncoder
 from ...models.embeddings import Progress
 from ..engines.calls import Json
 from ..engines.engine import Engine
@@ -73,7 +74,23 @@ class Succession(ABC):
         """
 
     @abstractmethod
-    def rehashed(self, engine: Engine, ref: Any, model: Any, new_dims: int | None) -> "Field":
+    def check_can_embed(self, engine: Engine, index: str, encoder: BoundEncoder) -> None:
+        """Refuse an encoder for documents of which some have nothing to be embedded.
+
+        Raises:
+            InputError: a field that has no embeddings.
+            ConflictError: documents that would lose the vector that they have.
+        """
+
+    @abstractmethod
+    def rehashed(
+        self,
+        engine: Engine,
+        ref: Any,
+        model: Any,
+        new_dims: int | None,
+        encoder: BoundEncoder | None = None,
+    ) -> "Field":
         """The field of an index that is to take this one's place, with another model.
 
         Args:
@@ -81,6 +98,7 @@ class Succession(ABC):
             ref: of the model.
             model: the model itself.
             new_dims: of the new embeddings; None where documents keep their values.
+            encoder: what is to make vectors there; None is what does here, if anything.
 
         Raises:
             InputError: a model that does not fit.

@@ -33,6 +33,7 @@ class LoadReport:
         n_indexed: acknowledged by the server, in this run.
         n_overtaken: not written, as somebody else had written them meanwhile.
         n_without_vector: documents without the hashed field.
+        n_cut: vectors that were made of the beginning of a text.
         n_refused: not indexed, in this run.
         refusals: the first `REFUSALS_KEPT` of these, with reasons.
         seconds: wall time.
@@ -42,6 +43,7 @@ class LoadReport:
     n_indexed: int = 0
     n_overtaken: int = 0
     n_without_vector: int = 0
+    n_cut: int = 0
     n_refused: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     seconds: float = 0.0
@@ -52,6 +54,7 @@ class LoadReport:
         self.n_indexed += other.n_indexed
         self.n_overtaken += other.n_overtaken
         self.n_without_vector += other.n_without_vector
+        self.n_cut += other.n_cut
         self.n_refused += other.n_refused
         self.refusals += other.refusals[: REFUSALS_KEPT - len(self.refusals)]
         self.seconds += other.seconds
@@ -68,6 +71,7 @@ class _Batch:
 
     n: int
     n_without_vector: int
+    n_cut: int
     refusals: list[Refusal]
     outcome: Future[Outcome]
 
@@ -124,6 +128,7 @@ def load_documents(
             outcome.n_indexed,
             outcome.n_overtaken,
             batch.n_without_vector,
+            batch.n_cut,
             len(refusals),
             refusals,
         )
@@ -159,7 +164,7 @@ def _prepare(
     sizes: "_Sizes",
 ) -> _Batch:
     kept, refusals = _without_duplicates(seen, batch)
-    kept, unhashed, n_without_vector = hasher.hash(kept)
+    kept, unhashed, n_without_vector, n_cut = hasher.hash(kept)
     refusals += unhashed
     actions: list[Action] = []
     for document in kept:
@@ -169,7 +174,7 @@ def _prepare(
         else:
             actions.append(action)
     sizes.see(actions)
-    return _Batch(len(batch), n_without_vector, refusals, sender.send(actions))
+    return _Batch(len(batch), n_without_vector, n_cut, refusals, sender.send(actions))
 
 
 class _Unhashed:

@@ -69,5 +69,5 @@ def _whole(place: Place, field: Field) -> Iterator[Json]:
         InputError: one whose value does not come back; it is not written.
     """
     for hit in field.stale(place.engine, place.index):
-        check_value(place, hit, field.spec.field)
+        check_value(place, hit, *field.hashed_by)
         yield hit

@@ -12,7 +12,7 @@ from ...errors import (
     UnreachableError,
 )
 from ...mappings.fields import ROOT
-from ...mappings.spec import FieldSpec, FirstPhase, Hashing, Strategy
+from ...mappings.spec import BoundEncoder, FieldSpec, FirstPhase, Hashing, Strategy
 from ...models.probing.ranking import Plan
 from ..catalog import read_field, read_index
 from ..engines.engine import Engine
@@ -52,6 +52,7 @@ def create_index(
     plan: Plan | None = None,
     hashing: Hashing | None = None,
     first_phase: FirstPhase = "auto",
+    encoder: BoundEncoder | None = None,
     shards: int = 1,
     replicas: int = 0,
 ) -> FieldSpec:
@@ -70,6 +71,7 @@ def create_index(
         hashing: "server" sets a default pipeline, "client" leaves hashing to whoever writes; None
             is the server where it can.
         first_phase: by what documents are scored before the best are scored by their vectors.
+        encoder: what makes vectors of texts (`bound_encoder`); None where vectors are given.
         shards: primary shards.
         replicas: copies of each.
 
@@ -78,7 +80,7 @@ def create_index(
         InputError: a field name, plan or model size that cannot be.
         RefusedError: the server cannot hold such an index, or said no.
     """
-    options = Options(strategy, plan, hashing, first_phase)
+    options = Options(strategy, plan, hashing, first_phase, encoder)
     made = new_field(engine, field, ref, model, options)
     return make_index(engine, index, made, shards=shards, replicas=replicas)
 

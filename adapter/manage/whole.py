@@ -40,15 +40,15 @@ def check_source(place: Place) -> None:
             )
 
 
-def check_value(place: Place, hit: Json, field: str) -> None:
-    """Refuse a hit that has a field by query, and by `_source` not.
+def check_value(place: Place, hit: Json, *fields: str) -> None:
+    """Refuse a hit that has a field by query, and by `_source` none of these.
 
     Raises:
         InputError: it is so; written again, the document would lose it.
     """
-    if value_at(hit.get("_source", {}), field) is None:
+    if all(value_at(hit.get("_source", {}), field) is None for field in fields):
         raise InputError(
-            f"{place}: document {hit['_id']!r} has a {field!r} by which it is found, and its "
+            f"{place}: document {hit['_id']!r} has a {fields[0]!r} by which it is found, and its "
             f"_source has none: written again it would be lost; load the documents anew, from "
             f"where they come, with: meta4 ingest"
         )

@@ -2,6 +2,7 @@
 
 from ...errors import ConflictError, InputError
 from ...ingest.files.new_embeddings import NewEmbeddings
+from ..catalog import read_field
 from ..engines.engine import Engine
 from ..engines.place import Place
 from ..fields.field import Field
@@ -51,7 +52,12 @@ def check_dims(field: Field, embeddings: NewEmbeddings) -> None:
 
 
 def check_goes_on(
-    engine: Engine, target: str, field: Field, embeddings: NewEmbeddings | None
+    engine: Engine,
+    target: str,
+    field: Field,
+    embeddings: NewEmbeddings | None,
+    *,
+    re_embedded: bool,
 ) -> None:
     """Refuse to go on with other embeddings than those that the target has already.
 
@@ -60,11 +66,12 @@ def check_goes_on(
     """
     state = state_of(engine, target)
     assert state is not None
-    begun, now = state.re_embedded, embeddings is not None
-    if begun != now:
+    begun = read_field(engine, target).options().encoder
+    if state.re_embedded != re_embedded or begun != field.options().encoder:
+        word = "with" if state.re_embedded else "without"
         raise ConflictError(
-            f"{target} was begun {'with' if begun else 'without'} new embeddings; go on "
-            f"{'with' if begun else 'without'} --vectors, or drop it: meta4 index drop {target}"
+            f"{target} was begun {word} new embeddings; go on {word} --vectors or --embedder, as "
+            f"then, or drop it: meta4 index drop {target}"
         )
     engine.refresh(target)
     if embeddings is None or not engine.count(target, {"exists": {"field": field.spec.field}}):

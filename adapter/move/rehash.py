@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import ConflictError, EngineError, NotFoundError
 from ...ingest.files.new_embeddings import NewEmbeddings
+from ...mappings.spec import BoundEncoder
 from ...models.embeddings import Progress
 from ..catalog import read_field, read_index
 from ..client.meta4 import Meta4
@@ -85,6 +86,7 @@ def rehash_index(
     model: Any,
     *,
     embeddings: NewEmbeddings | None = None,
+    encoder: BoundEncoder | None = None,
     n_queries: int = 200,
     filling: Callable[[int, int], None] = lambda _done, _left: None,
 ) -> RehashReport:
@@ -101,6 +103,8 @@ def rehash_index(
         model: the model itself.
         embeddings: new ones, by id; the index's own by default. Every document with a vector has
             to have one, but those that come while the alias moves.
+        encoder: what makes new ones of documents' texts, now and from then on, in place of
+            `embeddings`.
         n_queries: documents that the recall is measured with.
         filling: called with documents brought since the last call, and how many are left.
 
@@ -122,7 +126,10 @@ def rehash_index(
         source = state.source
     before = read_field(engine, source)
     new_dims = None if embeddings is None else embeddings.dims
-    after = before.succession.rehashed(engine, ref, model, new_dims)
+    if encoder is not None and target is None:
+        before.succession.check_can_embed(engine, source, encoder)
+    after = before.succession.rehashed(engine, ref, model, new_dims, encoder)
+    re_embedded = embeddings is not None or encoder is not None
     change = after.succession.change(before, embeddings)
     place = Place(engine, source)
     check_source(place)
@@ -133,9 +140,8 @@ def rehash_index(
         target = _next_name(engine, source)
         _make(place, target, after, others)
     else:
-        check_goes_on(engine, target, after, embeddings)
-    hasher = engine.run(after.hasher(written_before=embeddings is None))
-    re_embedded = embeddings is not None
+        check_goes_on(engine, target, after, embeddings, re_embedded=re_embedded)
+    hasher = engine.run(after.hasher(written_before=not re_embedded))
     fields = (before, after)
     move = Move(
         engine, alias, source, target, fields, hasher, change=change, re_embedded=re_embedded

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import orjson
 
-from ...ingest.documents import Document, put_anew, value_at
+from ...ingest.documents import Document, put_anew, put_at, value_at
 from ...ingest.hashers import Hasher
 from ...ingest.json_values import JsonError, read_json, to_json
 from ..fields.field import Field
@@ -77,13 +77,20 @@ class Ours:
 
     def _touched(self, part: Json) -> bool:
         """Whether a part says something of a hashed field: of others what is there stays."""
-        return any(_says(part, one.spec.field) for one in self.fields)
+        return any(_says(part, path) for one in self.fields for path in one.hashed_by)
 
     def _emptied(self, part: Json) -> Json:
-        """A part that takes a vector away takes its hashes away with it."""
+        """A part that takes a vector away takes its hashes away with it, and all that was told.
+
+        What an engine merges into an object leaves there what the object had more.
+        """
         for one in self.fields:
+            root = one.spec.fields.root
             if _says(part, one.spec.field) and value_at(part, one.spec.field) is None:
-                put_anew(part, one.spec.fields.root, None)
+                put_anew(part, root, None)
+            hashes = value_at(part, root)
+            if isinstance(hashes, dict):
+                put_at(part, root, {**dict.fromkeys(one.at_times), **hashes})
         return part
 
 

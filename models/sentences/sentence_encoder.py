@@ -73,6 +73,12 @@ class SentenceEncoder:
         """What a text is cut to."""
         return self._tokens.most
 
+    @property
+    def dims(self) -> int:
+        """Of its vectors; it is run to see."""
+        (vector,) = self.encode(["a"]).embeddings
+        return len(vector)
+
     def encode(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> Encoded:
         """Embeddings of texts.
 

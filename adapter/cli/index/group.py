@@ -5,9 +5,11 @@ from typing import get_args
 
 import click
 
+from ....errors import InputError
 from ....mappings.spec import STRATEGIES, FirstPhase, Hashing, Strategy
 from ....models.probing.ranking import PLANS, Plan
 from ...catalog import read_field
+from ...encoders import bound_encoder
 from ...fields.field import Options
 from ...fields.kinds import kind_taking, new_field
 from ...fields.vectors.tuning.tune import N_QUERIES
@@ -66,6 +68,13 @@ def index_group() -> None:
     "the best of them by their vectors. auto: where the model's training data says that few "
     "directions will do.",
 )
+@click.option(
+    "--embedder",
+    metavar="NAME|PATH",
+    help="What makes the vectors, of documents' texts and of those that are asked with: as of "
+    "'meta4 embed text --model'.",
+)
+@click.option("--from", "source", help="The field of the texts that --embedder takes.")
 @click.option("--shards", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
 @url_option
@@ -78,6 +87,8 @@ def create_command(
     plan: Plan | None,
     hashing: Hashing | None,
     first_phase: FirstPhase,
+    embedder: str | None,
+    source: str | None,
     shards: int,
     replicas: int,
     url: str | None,
@@ -88,11 +99,17 @@ def create_command(
     With --hashing server an ingest pipeline hashes whatever any client sends; with client,
     'meta4 ingest' or your own code does. The same command again changes nothing.
 
+    With --embedder and --from vectors are made where documents are hashed, by clients: 'meta4
+    ingest', Meta4.load and 'meta4 serve'. Documents with a vector of their own keep it.
+
     Example: meta4 index create words --model words-model --field embedding
     """
+    if (embedder is None) != (source is None):
+        raise InputError("--embedder and --from belong together: what makes vectors, and of what")
     engine = engine_at(url)
     kind = kind_taking(reference)
-    options = Options(strategy, plan, hashing, first_phase)
+    encoder = None if embedder is None else bound_encoder(embedder, source or "")
+    options = Options(strategy, plan, hashing, first_phase, encoder)
     engine.check_usable(scripts=kind.needs_scripts(options))  # before a model is stored
     ref, model = kind.resolve(engine, reference)
     made = new_field(engine, field, ref, model, options)

@@ -8,7 +8,9 @@ import click
 
 from ....errors import InputError
 from ....ingest.files.new_embeddings import NewEmbeddings
+from ....mappings.spec import BoundEncoder
 from ...catalog import read_field
+from ...encoders import bound_encoder
 from ...fields.field import Field
 from ...fields.kinds import model_for
 from ...move import rehash as rehashing
@@ -50,6 +52,14 @@ def alias_command(alias: str, name: str, url: str | None) -> None:
 )
 @_vectors
 @_ids
+@click.option(
+    "--embedder",
+    metavar="NAME|PATH",
+    help="What makes new embeddings of documents' texts, now and from then on.",
+)
+@click.option(
+    "--from", "source", help="The field of these texts. Default: that of the encoder before."
+)
 @url_option
 @json_option
 def rehash_command(
@@ -58,6 +68,8 @@ def rehash_command(
     auto: bool,
     vectors: Path | None,
     ids: Path | None,
+    embedder: str | None,
+    source: str | None,
     url: str | None,
     as_json: bool,
 ) -> None:
@@ -71,6 +83,8 @@ def rehash_command(
     Example: meta4 index rehash words --model words-model-2
 
     Example: meta4 index rehash words --auto
+
+    Example: meta4 index rehash docs --model bge-model --embedder bge/
     """
     if auto == (reference is not None):
         raise InputError("name the new model with --model, or have one trained with --auto")
@@ -79,8 +93,14 @@ def rehash_command(
             "--auto trains on the vectors that the index has; for those of --vectors train a "
             "model with 'meta4 train' and name it with --model"
         )
+    if embedder is not None and (auto or vectors is not None):
+        raise InputError(
+            "--embedder makes new embeddings in place of --vectors, and --auto trains on those "
+            "that the index has; with it name a model of the new ones with --model"
+        )
     engine = engine_at(url)
     before = read_field(engine, alias)
+    encoder = _encoder(before, embedder, source)
     embeddings = _embeddings(before, vectors, ids)
     if embeddings is not None:
         rehashing.check_embeddings(engine, alias, embeddings)  # before a model is stored
@@ -91,7 +111,7 @@ def rehash_command(
             ref, model = rehashing.retrained(engine, alias, progress)
     with _filling(f"rehashing {alias}") as filling:
         report = rehashing.rehash_index(
-            engine, alias, ref, model, embeddings=embeddings, filling=filling
+            engine, alias, ref, model, embeddings=embeddings, encoder=encoder, filling=filling
         )
     _show_move(report, as_json)
 
@@ -115,6 +135,18 @@ def rollback_command(
     with _filling(f"rolling {alias} back") as filling:
         report = rehashing.roll_back(engine, alias, filling, embeddings=embeddings)
     _show_move(report, as_json)
+
+
+def _encoder(field: Field, embedder: str | None, source: str | None) -> BoundEncoder | None:
+    if embedder is None:
+        if source is not None:
+            raise InputError("--from belongs to --embedder; leave it out, or name both")
+        return None
+    bound = field.options().encoder
+    texts = source or (None if bound is None else bound.source)
+    if texts is None:
+        raise InputError("--embedder: name the field of the texts with --from")
+    return bound_encoder(embedder, texts)
 
 
 def _embeddings(field: Field, vectors: Path | None, ids: Path | None) -> NewEmbeddings | None:

@@ -112,6 +112,11 @@ class TextField(Field):
         """See `Field`."""
         return str(self.spec.minhash)
 
+    @property
+    def takes_texts(self) -> bool:
+        """See `Field`."""
+        return True
+
     def hasher(self, *, written_before: bool = False) -> Steps[TextHasher]:
         """See `Field`."""
         yield from ()
@@ -143,6 +148,11 @@ class TextField(Field):
         cls, engine: Engine, name: str, ref: MinHashSpec, model: MinHashSpec, options: Options
     ) -> Self:
         """See `Field`."""
+        if options.encoder is not None:
+            raise InputError(
+                "--embedder: a minhash model hashes texts as they are; leave it out, or give "
+                "--model a model of the encoder's vectors"
+            )
         if options.hashing == "server":
             raise InputError("no server's pipeline makes shingles; leave --hashing server out")
         if options.plan is not None or options.strategy != "native":

@@ -8,6 +8,7 @@ from ....ingest.documents import Document, value_at
 from ....ingest.files.new_embeddings import NewEmbeddings
 from ....ingest.hashers import HashedBatch
 from ....ingest.text_hasher import TextHasher
+from ....mappings.spec import BoundEncoder
 from ....mappings.texts import TextSpec
 from ....models.embeddings import Progress
 from ....models.kinds.minhash import MinHashSpec
@@ -32,8 +33,17 @@ class TextSuccession(Succession):
         """See `Succession`."""
         raise InputError("a field of texts has no embeddings; leave --vectors out")
 
+    def check_can_embed(self, engine: Engine, index: str, encoder: BoundEncoder) -> None:
+        """See `Succession`."""
+        raise InputError("a field of texts has no embeddings; leave --embedder out")
+
     def rehashed(
-        self, engine: Engine, ref: MinHashSpec, model: MinHashSpec, new_dims: int | None
+        self,
+        engine: Engine,
+        ref: MinHashSpec,
+        model: MinHashSpec,
+        new_dims: int | None,
+        encoder: BoundEncoder | None = None,
     ) -> "TextField":
         """See `Succession`."""
         self._field.check_model(ref, model)

@@ -5,9 +5,9 @@ from functools import partial, reduce
 from typing import Any, Self
 
 from ....errors import ConflictError
-from ....ingest.hashers import DocumentHasher
+from ....ingest.hashers import DocumentHasher, Hasher
 from ....ingest.pipeline import check_pipeline_fits, pipeline_body
-from ....mappings.fields import HashedField
+from ....mappings.fields import ENCODER, TEXT, HashedField
 from ....mappings.spec import OF_ITS_TIME, FieldSpec, FirstPhase, Hashing, IndexSpec, ModelRef
 from ....models.embeddings import embedding_fault
 from ....models.model import HashModel
@@ -25,6 +25,7 @@ from ..field import Field, Finding, Options
 from ..scope import Scope
 from ..shelf import Key, Shelf
 from .directory import Directories, read_directories
+from .encoding import check_encoder, check_no_encoder, texts_finding, with_vectors_of_texts
 from .findings import bucket_finding, drift_finding
 from .first_phase import directions_for, first_phase_in_words
 from .planning import plan_sites
@@ -157,10 +158,27 @@ class VectorField(Field):
         """See `Field`."""
         return str(self.spec.model)
 
-    def hasher(self, *, written_before: bool = False) -> Steps[DocumentHasher]:
+    def hasher(self, *, written_before: bool = False) -> Steps[Hasher]:
         """See `Field`. A length that stands beside a vector out of an index is left."""
         model = yield from self.model()
-        return DocumentHasher(model, self.spec, keep_norms=written_before)
+        hasher = DocumentHasher(model, self.spec, keep_norms=written_before)
+        return (yield from with_vectors_of_texts(hasher, self.spec))
+
+    @property
+    def takes_texts(self) -> bool:
+        """See `Field`."""
+        return self.spec.encoder is not None
+
+    @property
+    def at_times(self) -> tuple[str, ...]:
+        """See `Field`."""
+        return () if self.spec.encoder is None else (ENCODER, TEXT)
+
+    @property
+    def hashed_by(self) -> tuple[str, ...]:
+        """See `Field`."""
+        bound = self.spec.encoder
+        return (self.spec.field,) if bound is None else (self.spec.field, bound.source)
 
     def fault(self, value: Any) -> str | None:
         """See `Field`."""
@@ -181,7 +199,8 @@ class VectorField(Field):
     @classmethod
     def needs_scripts(cls, options: Options) -> bool:
         """See `Field`."""
-        return options.strategy != "native" or options.hashing != "client"
+        by_pipeline = options.hashing == "server" or not (options.hashing or options.encoder)
+        return options.strategy != "native" or by_pipeline
 
     @classmethod
     def new(
@@ -189,6 +208,9 @@ class VectorField(Field):
     ) -> Self:
         """See `Field`."""
         HashedField(name)
+        encoder = options.encoder
+        if encoder is not None:
+            check_encoder(encoder, name, model)
         spec = IndexSpec(
             field=name,
             dims=model.dims,
@@ -197,7 +219,8 @@ class VectorField(Field):
             model=ref,
             strategy=options.strategy,
             plan=options.plan or default_plan(model.bucket_kind),
-            hashing=options.hashing or "server",
+            hashing=options.hashing or ("server" if encoder is None else "client"),
+            encoder=encoder,
             sketch=directions_for(model, options.strategy, options.first_phase),
             **engine.dialect.parts_now(has_home=model.has_home),
         )
@@ -212,6 +235,7 @@ class VectorField(Field):
         """
         check_plan(spec.plan, model.bucket_kind)
         if spec.hashing == "server":
+            check_no_encoder(spec)
             check_pipeline_fits(model)
         shelf = Shelf()
         shelf.put(_key(spec.model), model)
@@ -221,7 +245,7 @@ class VectorField(Field):
         """See `Field`."""
         spec = self.spec
         first_phase: FirstPhase = "projection" if spec.sketch else "none"
-        return Options(spec.strategy, spec.plan, spec.hashing, first_phase)
+        return Options(spec.strategy, spec.plan, spec.hashing, first_phase, spec.encoder)
 
     def index_body(self, *, shards: int, replicas: int, pipeline: str | None) -> Body:
         """See `Field`."""
@@ -291,9 +315,11 @@ class VectorField(Field):
     def findings(self, engine: Engine, index: str) -> list[Finding]:
         """See `Field`."""
         directory, model = engine.run(self.directory(index)), engine.run(self.model())
+        bound = self.spec.encoder
         return [
             bucket_finding(index, self.spec, directory),
             drift_finding(engine, index, self.spec, model),
+            *([] if bound is None else [texts_finding(engine, index, self.spec, bound)]),
         ]
 
     @property

@@ -21,7 +21,7 @@ from .stale import codes_fit
 
 Code = NDArray[np.uint8]
 #: Ids that are named in a message.
-_NAMED = 3
+NAMED = 3
 
 
 class EmbeddingChange:
@@ -48,7 +48,7 @@ class EmbeddingChange:
 
     def refusal(self, n: int, first: Sequence[str]) -> ConflictError:
         """See `Change`."""
-        named = ", ".join(repr(identity) for identity in first[:_NAMED])
+        named = ", ".join(repr(identity) for identity in first[:NAMED])
         return ConflictError(
             f"{n:,} documents with a vector have no new embedding, and would lose the one they "
             f"have; the first: {named}. The alias stays where it is; add them to the file of "

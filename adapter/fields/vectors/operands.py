@@ -13,13 +13,18 @@ from ...search.clauses import Operand, Site
 
 
 def vectors_of(
-    site: Site, named: Mapping[str, Any], spec: IndexSpec, index: str
+    site: Site,
+    named: Mapping[str, Any],
+    texts: Mapping[str, NDArray[np.float32]],
+    spec: IndexSpec,
+    index: str,
 ) -> NDArray[np.float32]:
     """(1, dims) for a clause, or (3, dims) for an analogy.
 
     Args:
         site: the clause.
         named: by id, the vectors of documents.
+        texts: by text, the vectors that an encoder made.
         spec: of the field.
         index: for messages.
 
@@ -31,10 +36,14 @@ def vectors_of(
     def vector(operand: Operand) -> NDArray[np.float32]:
         if operand.id is not None:
             return as_embedding(named[operand.id], spec.dims, what=f"document {operand.id!r}")
-        if operand.vector is None:
-            raise ClauseError(
-                f"field {spec.field!r} of index {index!r} holds vectors; ask with 'id' or 'vector'"
-            )
+        if operand.text is not None:
+            if spec.encoder is None:
+                raise ClauseError(
+                    f"field {spec.field!r} of index {index!r} holds vectors, and no encoder is "
+                    f"bound to it that makes them of texts; ask with 'id' or 'vector', or make the "
+                    f"index with: meta4 index create --embedder"
+                )
+            return texts[operand.text]
         return as_embedding(operand.vector, spec.dims, what="query vector")
 
     return np.array([vector(operand) for operand in site.clause.operands])

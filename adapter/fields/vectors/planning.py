@@ -17,6 +17,7 @@ from ...search.rewriter import Body, ids_in, n_left_out
 from ..scope import Scope, named_values
 from .counting import Counting, total_body
 from .directory import Directories
+from .encoding import vectors_of_texts
 from .first_phase import LEFT_OUT
 from .operands import vectors_of
 from .request import PlannedVectors, query_vector
@@ -34,10 +35,11 @@ def plan_sites(
     of_all = yield from field.directories(index)
     tuned = yield from _tuned(field, model)
     named = yield from named_values(field.calls, scope, spec.field, sites)
+    texts = yield from vectors_of_texts(spec, sites)
     part = 1.0 if spec.windows is None else 1.0 - LEFT_OUT
     planned = []
     for site in sites:
-        rows = vectors_of(site, named, spec, index)
+        rows = vectors_of(site, named, texts, spec, index)
         recall = 1.0 if exact else site.clause.recall
         query = query_vector(site, rows)
         k, left_out = site.clause.k, n_left_out(site)

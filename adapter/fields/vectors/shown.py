@@ -20,6 +20,7 @@ def summarised(spec: IndexSpec) -> Json:
         "plan": spec.plan,
         "hashing": spec.hashing,
         "first_phase": f"{spec.sketch} directions" if spec.sketch else "none",
+        **({} if spec.encoder is None else {"encoder": str(spec.encoder)}),
         "tuned": not (spec.calibration is None and spec.own_reach is None),
     }
 

@@ -1,6 +1,7 @@
-"""Documents whose hash is missing or not their vector's, or whose vector is not scaled.
+"""Documents whose hash is missing or not their vector's, or whose vector is not what it should be.
 
-A script compares each document's stored code with the signs of its own vector, on the server.
+A script compares each document's stored code with the signs of its own vector, on the server. Where
+vectors are made of texts, both are compared here.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....ingest.documents import value_at
+from ....ingest.embedding import Vector, becoming
 from ....mappings.dialect import Dialect
 from ....mappings.fields import sketch_name
 from ....mappings.spec import IndexSpec
@@ -88,11 +90,19 @@ def _parts(spec: IndexSpec) -> list[str]:
 
 def _stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> Iterator[Json]:
     """The same by comparing here: no script runs a network, and some servers run none at all."""
-    body = {"query": {"exists": {"field": spec.field}}, "seq_no_primary_term": True}
+    bound = spec.encoder
+    every: Json = {"exists": {"field": spec.field}} if bound is None else {"match_all": {}}
+    body = {"query": every, "seq_no_primary_term": True}
     hits = engine.scan(index, body)
     while batch := list(islice(hits, _COMPARED)):
         hashed, codes, vectors = [], [], []
         for hit in batch:
+            if bound is not None:
+                if becoming(hit["_source"], spec, bound) is not Vector.STAYS:
+                    yield hit
+                    continue
+                if value_at(hit["_source"], spec.field) is None:
+                    continue
             stored = value_at(hit["_source"], spec.fields.root) or {}
             code = spec.code_storage.code(stored, spec.n_bits)
             vector = unpacked(value_at(hit["_source"], spec.field))
@@ -132,7 +142,7 @@ def codes_fit(
 
 def stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> Iterator[Json]:
     """Hits of all such documents."""
-    if not _by_script(engine, model):
+    if not _by_script(engine, spec, model):
         return _stale_hits(engine, index, spec, model)
     query = stale_query(spec, model, engine.dialect)
     return engine.scan(index, {"query": query, "seq_no_primary_term": True})
@@ -140,11 +150,11 @@ def stale_hits(engine: Engine, index: str, spec: IndexSpec, model: HashModel) ->
 
 def count_stale(engine: Engine, index: str, spec: IndexSpec, model: HashModel) -> int:
     """How many these are."""
-    if _by_script(engine, model):
+    if _by_script(engine, spec, model):
         return engine.count(index, stale_query(spec, model, engine.dialect))
     return sum(1 for _ in _stale_hits(engine, index, spec, model))
 
 
-def _by_script(engine: Engine, model: HashModel) -> bool:
+def _by_script(engine: Engine, spec: IndexSpec, model: HashModel) -> bool:
     """Whether the server can say it."""
-    return model.is_linear and engine.has_scripts()
+    return spec.encoder is None and model.is_linear and engine.has_scripts()

@@ -7,7 +7,7 @@ import numpy as np
 
 from ....errors import InputError
 from ....ingest.files.new_embeddings import NewEmbeddings
-from ....mappings.spec import FirstPhase, ModelRef
+from ....mappings.spec import BoundEncoder, FirstPhase, ModelRef
 from ....models.embeddings import Progress, as_embedding, unit
 from ....models.model import HashModel
 from ....models.probing.ranking import default_plan
@@ -16,9 +16,10 @@ from ...engines.calls import Json
 from ...engines.engine import Engine
 from ...model_store import ModelStore
 from ..field import Field
-from ..succession import Succession
+from ..succession import Change, Succession
+from .encoding import EncoderChange, check_encoder, without_text
 from .first_phase import directions_for
-from .hashers import EmbeddingChange, KeptHashes
+from .hashers import NAMED, EmbeddingChange, KeptHashes
 from .tuning.sample import sample_hashed
 
 if TYPE_CHECKING:
@@ -44,12 +45,38 @@ class VectorSuccession(Succession):
     def check_takes_embeddings(self) -> None:
         """See `Succession`: it does."""
 
+    def check_can_embed(self, engine: Engine, index: str, encoder: BoundEncoder) -> None:
+        """See `Succession`."""
+        has_vector, has_text = (
+            {"exists": {"field": one}} for one in (self._spec.field, encoder.source)
+        )
+        lacking: Json = {"bool": {"filter": [has_vector], "must_not": [has_text]}}
+        n = engine.count(index, lacking)
+        if n:
+            hits = engine.search(index, {"size": NAMED, "_source": False, "query": lacking})
+            first = [hit["_id"] for hit in hits["hits"]["hits"]]
+            raise without_text(n, first, encoder)
+
     def rehashed(
-        self, engine: Engine, ref: ModelRef, model: HashModel, new_dims: int | None
+        self,
+        engine: Engine,
+        ref: ModelRef,
+        model: HashModel,
+        new_dims: int | None,
+        encoder: BoundEncoder | None = None,
     ) -> "VectorField":
         """See `Succession`."""
         self._field.check_model(ref, model)
         before = self._spec
+        if encoder is not None:
+            check_encoder(encoder, before.field, model)
+            new_dims = model.dims
+        elif before.encoder is not None and new_dims is not None:
+            raise InputError(
+                f"--vectors: the index's vectors are made by the encoder {before.encoder.name}, "
+                f"and those that come later would be of another kind than the file's; name the "
+                f"encoder that made these with --embedder, in place of --vectors"
+            )
         dims = before.dims if new_dims is None else new_dims
         if model.dims != dims:
             raise InputError(
@@ -72,6 +99,7 @@ class VectorSuccession(Succession):
             "calibration": None,
             "outlook": None,
             "former_models": (str(before.model),),
+            "encoder": encoder or before.encoder,
         }
         return self._field.of(engine, before.model_copy(update=changes), model)
 
@@ -97,9 +125,12 @@ class VectorSuccession(Succession):
 
     def change(
         self, before: Field, embeddings: NewEmbeddings | None, *, re_embedded: bool = False
-    ) -> EmbeddingChange:
+    ) -> Change:
         """See `Succession`."""
         assert isinstance(before, type(self._field))
+        bound = self._spec.encoder
+        if bound is not None and bound != before.spec.encoder:
+            return EncoderChange(self._spec, bound)
         others = re_embedded or before.spec.dims != self._spec.dims
         return EmbeddingChange(self._spec.field, embeddings, needed=others)
 

@@ -138,10 +138,12 @@ class Page:
                 found = await engine.run(results(core, index, form, name))
             except Meta4Error as error:
                 fault = self._of_the_form(error)
+        field = known.fields.get(name)
+        is_asked_by_text = field is not None and field.takes_texts
         return self._html(
             "search", index=index, form=form, fields=list(known.fields), field=name, found=found,
             code=self._code(request, found), fault=fault,
-            has_texts=isinstance(known.fields.get(name), TextField),
+            has_texts=isinstance(field, TextField), takes_texts=is_asked_by_text,
         )  # fmt: skip
 
     async def _analogies(self, request: Request, index: str) -> Answer:
