@@ -13,8 +13,6 @@ from .endpoints import Endpoint, endpoint_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-#: Pieces that may wait for whoever reads them.
-_WAITING = 4
 #: By the name of a coding, what `zlib` calls it: any header for deflate, as engines take it.
 _CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
 #: Bytes of a piece, decoded.
@@ -50,11 +48,12 @@ class Request:
         self.is_gone = False
         self.is_read = False
         self._receive = receive
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
         task = asyncio.current_task()
         assert task is not None
         self._serving = task
-        self._reading = asyncio.ensure_future(self._read())
+        self._waiting: asyncio.Future[None] | None = None
+        if not self.has_body:
+            self._read_whole()
 
     @property
     def by_name(self) -> dict[bytes, bytes]:
@@ -111,10 +110,13 @@ class Request:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it came, piece by piece."""
         while not self.is_read:
-            piece = await self._pieces.get()
-            if piece is None:
-                self.is_read = True
-            else:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._gone()
+                await asyncio.Future()  # whoever reads is cancelled: this is no end of a body
+            if not message.get("more_body", False):
+                self._read_whole()
+            if piece := message.get("body", b""):
                 yield piece
 
     async def whole(self, most: int | None = None) -> bytes:
@@ -137,16 +139,21 @@ class Request:
         return b"".join(read)
 
     def end(self) -> None:
-        """Read no more."""
-        self._reading.cancel()
+        """Wait no more for its client to go."""
+        if self._waiting is not None:
+            self._waiting.cancel()
 
-    async def _read(self) -> None:
-        """Read on to the end of the body, and then wait for the client to go."""
-        while (message := await self._receive())["type"] != "http.disconnect":
-            if piece := message.get("body", b""):
-                await self._pieces.put(piece)
-            if not message.get("more_body", False):
-                await self._pieces.put(None)
+    def _read_whole(self) -> None:
+        """The body's end was reached: from now on its client can only go."""
+        self.is_read = True
+        self._waiting = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone()
+
+    def _gone(self) -> None:
         self.is_gone = True
         self._serving.cancel()
 
