@@ -22,31 +22,23 @@ from ..engines.engine import Engine
 from ..engines.joint import all_well, joined
 from ..engines.names import check_type
 from ..load.loader import LoadReport, load_documents
-from ..search.clauses import MAX_K, Site, find_sites, number_in
+from ..search.clauses import MAX_K
+from ..search.planned import PlannedClause
 from ..search.rewriter import (
-    TIE_MARGIN,
     WEIGHT,
-    PlannedClause,
     in_two,
-    nearest_request,
     one_request,
     with_documents,
 )
+from ..search.sites import Site, find_sites, number_in
 from ..searches import SearchKeeper
+from .finder import Finder, MovedError
 
 Body = dict[str, Any]
 T = TypeVar("T")
-#: Hits of a clause, and the clause as it was asked at last.
-Found = tuple[list[Body], PlannedClause]
 #: Moves of an alias that one request follows, and times that it asks for documents anew of which
 #: some were deleted before they were asked for by their ids.
 _TRIES = 3
-#: By which the margin grows where more documents are equally near.
-_MORE = 16
-
-
-class _MovedError(EngineError):
-    """An alias names other indexes, or filters otherwise, than a request was planned for."""
 
 
 class Core:
@@ -70,6 +62,7 @@ class Core:
             raise InputError(f"fresh_for: expected seconds, got {fresh_for!r}")
         self._calls, self._keeper, self._told = calls, keeper, told
         self.catalog = Catalog(calls, fresh_for=fresh_for)
+        self._finder = Finder(calls, self.catalog)
 
     def search(self, index: str, body: Mapping[str, Any]) -> Steps[Body]:
         """Rewrite a body and send it; a body without clauses is sent as it is."""
@@ -85,7 +78,7 @@ class Core:
         for _ in range(_TRIES):
             try:
                 return (yield from ask())
-            except _MovedError:
+            except MovedError:
                 self.catalog.forget(index)
             except (EngineError, NotFoundError, EmbeddingError):
                 # An alias may have been moved to an index of other dimensions, say.
@@ -155,7 +148,7 @@ class Core:
         is_one = in_two(body, planned) is None
         if is_one and not planned[0].judges:
             return one_request(body, planned[0]), planned
-        found = yield from self._all_nearest(known, planned)
+        found = yield from self._finder.all_nearest(known, planned)
         last = [one for _, one in found]
         if is_one:
             return one_request(body, last[0]), last
@@ -187,11 +180,11 @@ class Core:
             page = one_request(body, planned[0])["size"]
         for _ in range(_TRIES):
             rewritten, ends = yield from self._with_documents(known, body, planned)
-            answer = yield from self._ask(known, rewritten)
+            answer = yield from self._finder.ask(known, rewritten)
             if len(answer["hits"]["hits"]) >= page:
                 break  # none was deleted between the two
         if not known.is_itself:  # moved between the two, it has none of the documents
-            yield from self._check_unmoved(known)
+            yield from self._finder.check_unmoved(known)
         yield from self._end(known, ends)
         return _without_our_sort(answer, body)
 
@@ -220,7 +213,7 @@ class Core:
             page = request["size"]
             if one.is_cut and 0 < page < MAX_K - number_in(body, "from", 0):
                 request["size"] += 1
-            one, answer = yield from self._ask_counting(known, one, request)
+            one, answer = yield from self._finder.ask_counting(known, one, request)
             hits = answer["hits"]["hits"]
             if len(hits) > page and hits[page]["_score"] == hits[page - 1]["_score"]:
                 return one, None
@@ -234,7 +227,7 @@ class Core:
             if is_short:
                 further = one.further([], k)
                 if further is not None or not known.is_itself:
-                    yield from self._check_unmoved(known)
+                    yield from self._finder.check_unmoved(known)
             elif hits and one.judges:
                 further = one.further(*_up_to(hits, number_in(body, "from", 0)))
             if further is None:
@@ -249,58 +242,9 @@ class Core:
         self, known: HashedIndex, body: Mapping[str, Any], planned: Sequence[PlannedClause]
     ) -> Steps[tuple[Body, list[PlannedClause]]]:
         """The body with the nearest in the place of each clause, and these as asked at last."""
-        found = yield from self._all_nearest(known, planned)
+        found = yield from self._finder.all_nearest(known, planned)
         made = with_documents(body, planned, [hits for hits, _ in found])
         return made, [last for _, last in found]
-
-    def _all_nearest(
-        self, known: HashedIndex, planned: Sequence[PlannedClause]
-    ) -> Steps[list[Found]]:
-        if len(planned) == 1:
-            return [(yield from self._nearest(known, planned[0]))]
-        runs = [self._nearest(known, one) for one in planned]
-        return all_well((yield from joined(self._calls.url, runs)))
-
-    def _nearest(self, known: HashedIndex, one: PlannedClause) -> Steps[Found]:
-        """The hits that a clause means, nearest first, and the clause as it was asked at last."""
-        weight = WEIGHT if one.hides else 1.0
-        k, margin = one.site.clause.k, TIE_MARGIN
-        while True:
-            request = nearest_request(one, margin)
-            one, answer = yield from self._ask_counting(known, one, request)
-            hits: list[Body] = answer["hits"]["hits"]
-            further = one.further([hit["_score"] / weight for hit in hits[:k]], k)
-            if further is not None:
-                if len(hits) < k:
-                    yield from self._check_unmoved(known)
-                one = further
-            elif not (one.is_cut and _may_tie(hits, request["size"], k)):
-                return hits[:k], one
-            else:
-                margin *= _MORE
-
-    def _ask_counting(
-        self, known: HashedIndex, one: PlannedClause, request: Body
-    ) -> Steps[tuple[PlannedClause, Body]]:
-        """The answer for a clause, and the clause with what was counted beside it."""
-        counting = one.counting()
-        if counting is None:
-            answer = yield from self._ask(known, request)
-            return one.counted(None), answer
-        runs = [self._ask(known, request), self._calls.search(known.name, counting)]
-        answer, counts = all_well((yield from joined(self._calls.url, runs)))
-        return one.counted(counts), answer
-
-    def _ask(self, known: HashedIndex, rewritten: Body) -> Steps[Body]:
-        """Send it, and see that the answer is of the index that it was planned for."""
-        answer = yield from self._calls.search(known.name, rewritten)
-        if any(hit["_index"] not in known.concrete for hit in answer["hits"]["hits"]):
-            raise _moved(known)
-        return answer
-
-    def _check_unmoved(self, known: HashedIndex) -> Steps[None]:
-        if (yield from self.catalog.has_moved(known.name)):
-            raise _moved(known)
 
     def hasher(self, index: str) -> Steps[Hasher]:
         """What hashes documents for an index; who writes may not be allowed to search."""
@@ -340,10 +284,6 @@ def _sites_or_error(index: str, body: Any) -> tuple[Mapping[str, Any], list[Site
         return error
 
 
-def _moved(known: HashedIndex) -> _MovedError:
-    return _MovedError(f"{known.name!r} has been moved; ask again")
-
-
 def _hashed(known: HashedIndex, site: Site) -> str:
     try:
         known.field(site.field)
@@ -376,10 +316,3 @@ def _up_to(hits: Sequence[Body], start: int) -> tuple[list[float], int]:
     """Scores of the nearest up to the end of a page, those before it as near as its first."""
     scores = [hit["_score"] for hit in hits]
     return [scores[0]] * start + scores, start + len(scores)
-
-
-def _may_tie(hits: Sequence[Body], size: int, k: int) -> bool:
-    """Whether some may be missing that are as near as the k-th."""
-    if len(hits) < size or size == MAX_K:
-        return False
-    return bool(hits[-1]["_score"] == hits[k - 1]["_score"])

@@ -11,7 +11,7 @@ from ..engines.connection import Client, connect, engine_of
 from ..engines.engine import Engine
 from ..fields.shelf import FRESH_FOR
 from ..load.loader import LoadReport
-from ..search.rewriter import PlannedClause
+from ..search.planned import PlannedClause
 from ..searches import SearchKeeper
 from .core import Body, Core
 

@@ -16,8 +16,8 @@ from ...mappings.spec import BoundEncoder, FieldSpec, FirstPhase, Hashing, Strat
 from ...models.probing.ranking import Plan
 from ..engines.calls import Calls, Json, Steps
 from ..engines.engine import Engine
-from ..search.clauses import Site
-from ..search.rewriter import Body, PlannedClause
+from ..search.planned import Body, PlannedClause
+from ..search.sites import Site
 from .promise import Promise
 from .scope import Scope
 from .shelf import Shelf

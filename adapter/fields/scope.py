@@ -9,8 +9,8 @@ from ...errors import ClauseError, NotFoundError
 from ...ingest.documents import value_at
 from ..engines.calls import Calls, Json, Steps
 from ..engines.names import names_several
-from ..search.clauses import Site
 from ..search.rewriter import conditions
+from ..search.sites import Site
 
 
 @dataclass(frozen=True)

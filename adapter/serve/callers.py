@@ -16,7 +16,7 @@ from ..engines.calls import Json, to_json
 from ..engines.engine import TIMEOUT
 from ..engines.faults import cut_off, foreign, refusal, unreachable, whole
 from ..fields.shelf import FRESH_FOR
-from ..search.rewriter import PlannedClause
+from ..search.planned import PlannedClause
 from ..searches import SearchKeeper
 from .answers import Headers
 from .upstream import ENGINE, Upstream, forwarded

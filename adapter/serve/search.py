@@ -11,7 +11,8 @@ import orjson
 
 from ...errors import ClauseError, InputError, Meta4Error
 from ..engines.calls import to_json
-from ..search.clauses import ANALOGY, SIMILAR, contains_clause, find_sites
+from ..search.clauses import ANALOGY, SIMILAR, contains_clause
+from ..search.sites import find_sites
 from .answers import Answer, Json, answer_of, error_body
 from .callers import Callers, Within, spelled
 from .endpoints import Kind

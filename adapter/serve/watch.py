@@ -16,7 +16,7 @@ import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ...errors import Meta4Error
-from ..search.rewriter import PlannedClause
+from ..search.planned import PlannedClause
 from .request import Message, Request
 
 Send = Callable[[Message], Awaitable[None]]

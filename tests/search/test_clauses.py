@@ -1,6 +1,7 @@
 import pytest
 
-from meta4.adapter.search.clauses import AnalogyClause, SimilarClause, find_sites
+from meta4.adapter.search.clauses import AnalogyClause, SimilarClause
+from meta4.adapter.search.sites import find_sites
 from meta4.errors import ClauseError
 
 SIMILAR = {"meta4_similar": {"v": {"id": "a"}}}

@@ -11,9 +11,9 @@ from support.words import FIELD
 
 from meta4.adapter.engines.calls import plain
 from meta4.adapter.fields.vectors.request import PlannedVectors
-from meta4.adapter.search.clauses import find_sites
 from meta4.adapter.search.plan import RequestPlan
 from meta4.adapter.search.rewriter import in_two, one_request, with_documents
+from meta4.adapter.search.sites import find_sites
 from meta4.mappings.elasticsearch import ElasticsearchDialect
 from meta4.mappings.opensearch import OpenSearchDialect
 from meta4.mappings.spec import IndexSpec, ModelRef

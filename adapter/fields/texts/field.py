@@ -18,8 +18,9 @@ from ....mappings.texts import TextSpec, text_index_body
 from ....models.kinds.minhash import MinHasher, MinHashSpec, as_longs, load_minhash
 from ...engines.calls import Json, Steps
 from ...engines.engine import Engine
-from ...search.clauses import SimilarClause, Site
-from ...search.rewriter import Body, PlannedClause
+from ...search.clauses import SimilarClause
+from ...search.planned import Body, PlannedClause
+from ...search.sites import Site
 from ..field import Field, Finding, Options
 from ..scope import Scope, named_values
 from ..shelf import Shelf

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....mappings.texts import TextSpec, jaccard_query
-from ...search.clauses import Site
-from ...search.rewriter import Body, PlannedClause, conditions, excluded
+from ...search.planned import Body, PlannedClause
+from ...search.rewriter import conditions, excluded
+from ...search.sites import Site
 
 
 @dataclass(frozen=True)

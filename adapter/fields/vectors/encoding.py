@@ -16,7 +16,7 @@ from ....models.sentences.sentence_encoder import SentenceEncoder
 from ...encoders import encoder_of
 from ...engines.calls import Json, Steps, Work
 from ...engines.engine import Engine
-from ...search.clauses import Site
+from ...search.sites import Site
 from ..field import Finding
 from .hashers import NAMED
 

@@ -19,8 +19,8 @@ from ....models.stopping.record import OutlookRecord
 from ...engines.calls import Calls, Json, Steps, Work, to_json
 from ...engines.engine import Engine
 from ...model_store import ModelStore, resolve_reference
-from ...search.clauses import Site
-from ...search.rewriter import Body, PlannedClause
+from ...search.planned import Body, PlannedClause
+from ...search.sites import Site
 from ..field import Field, Finding, Options
 from ..scope import Scope
 from ..shelf import Key, Shelf

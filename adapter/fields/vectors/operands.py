@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ....errors import ClauseError
 from ....mappings.spec import IndexSpec
 from ....models.embeddings import as_embedding
-from ...search.clauses import Operand, Site
+from ...search.clauses import Operand
+from ...search.sites import Site
 
 
 def vectors_of(

@@ -9,11 +9,12 @@ from ....models.model import HashModel
 from ....models.probing.directory import Directory
 from ....models.stopping.record import OutlookRecord
 from ...engines.calls import Steps, Work, to_json
-from ...search.clauses import Site
 from ...search.kept import Kept
 from ...search.looking import Tuned
 from ...search.plan import RequestPlan, Way, plan_by_outlook, plan_request
-from ...search.rewriter import Body, ids_in, n_left_out
+from ...search.planned import Body
+from ...search.rewriter import ids_in, n_left_out
+from ...search.sites import Site
 from ..scope import Scope, named_values
 from .counting import Counting, total_body
 from .directory import Directories

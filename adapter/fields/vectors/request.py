@@ -13,9 +13,11 @@ from ....mappings.spec import IndexSpec
 from ....models.embeddings import unit
 from ....models.model import HashModel
 from ....models.stopping.record import AtLeast
-from ...search.clauses import AnalogyClause, Site
+from ...search.clauses import AnalogyClause
 from ...search.plan import RequestPlan
-from ...search.rewriter import TIE_MARGIN, Looked, PlannedClause, conditions, excluded
+from ...search.planned import Looked, PlannedClause
+from ...search.rewriter import TIE_MARGIN, conditions, excluded
+from ...search.sites import Site
 from .counting import Counting
 
 Body = dict[str, Any]

@@ -14,8 +14,9 @@ from .....models.probing.calibration import TARGETS, Calibration, QuerySource, c
 from .....models.probing.directory import Directory, bucket_ids
 from .....models.stopping.record import OutlookRecord
 from ....engines.engine import Engine
-from ....search.clauses import SimilarClause, Site
+from ....search.clauses import SimilarClause
 from ....search.plan import CHOSEN_FROM, RequestPlan
+from ....search.sites import Site
 from ...meta import write_spec
 from ...recall import recall_by_score
 from ..directory import read_directories
