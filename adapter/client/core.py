@@ -23,7 +23,8 @@ from ..engines.joint import all_well, joined
 from ..engines.names import check_type
 from ..load.loader import LoadReport, load_documents
 from ..search.clauses import MAX_K
-from ..search.planned import PlannedClause
+from ..search.hybrid import asked_of_field, planned_as
+from ..search.planned import Planned, PlannedClause
 from ..search.rewriter import (
     WEIGHT,
     in_two,
@@ -100,7 +101,7 @@ class Core:
             planned = yield from self._plan(known, sites)
             made, last = yield from self._with_documents(known, body, planned)
             for one in last:
-                self._told(one)
+                self._told(one.legs[0])
             return made
 
         return (yield from self._followed(index, ask))
@@ -131,41 +132,43 @@ class Core:
         about = yield from known.field(planned[0].site.field).about(index)
         clauses = []
         for one in planned:
-            clauses.append((yield from known.field(one.site.field).explain(index, one)))
+            field = known.field(one.site.field)
+            clauses.append((yield from field.explain(index, one.legs[0])) | one.shown)
         two = in_two(body, planned)
         steps = {"requests": 1 if two is None else 2, "second_for": two}
         return {"index": index, **about, **steps, "clauses": clauses, "body": plain(rewritten)}
 
     def plan(
         self, index: str, body: Mapping[str, Any], *, exact: bool = False
-    ) -> Steps[tuple[Body, list[PlannedClause]]]:
+    ) -> Steps[tuple[Body, list[Planned]]]:
         """The rewritten body and the plan of each clause; `exact` looks everywhere."""
         sites = _sites(index, body)
         if not sites:
             return dict(body), []
         known = yield from self.catalog.get(index)
         planned = yield from self._plan(known, sites, exact=exact)
-        is_one = in_two(body, planned) is None
-        if is_one and not planned[0].judges:
-            return one_request(body, planned[0]), planned
-        found = yield from self._finder.all_nearest(known, planned)
+        sole = planned[0].legs[0] if in_two(body, planned) is None else None
+        if sole is not None and not sole.judges:
+            return one_request(body, sole), planned
+        found = yield from self._finder.all_meant(known, planned)
         last = [one for _, one in found]
-        if is_one:
-            return one_request(body, last[0]), last
+        if sole is not None:
+            return one_request(body, last[0].legs[0]), last
         return with_documents(body, last, [hits for hits, _ in found]), last
 
     def _plan(
         self, known: HashedIndex, sites: Sequence[Site], *, exact: bool = False
-    ) -> Steps[list[PlannedClause]]:
+    ) -> Steps[list[Planned]]:
         scope = yield from self.catalog.scope(known)
         asked: dict[str, list[int]] = {}
         for i, site in enumerate(sites):
             asked.setdefault(_hashed(known, site), []).append(i)
-        planned: dict[int, PlannedClause] = {}
+        planned: dict[int, Planned] = {}
         for name, rows in asked.items():
             own = [scope.narrowed(sites[i]) for i in rows]
-            plans = yield from known.fields[name].plan(scope, own, exact=exact)
-            planned |= zip(rows, plans, strict=True)
+            asked_of_it = [asked_of_field(site) for site in own]
+            plans = yield from known.fields[name].plan(scope, asked_of_it, exact=exact)
+            planned |= zip(rows, map(planned_as, own, plans), strict=True)
         return [planned[i] for i in range(len(sites))]
 
     def _search(self, index: str, body: Mapping[str, Any], sites: Sequence[Site]) -> Steps[Body]:
@@ -173,11 +176,12 @@ class Core:
         planned = yield from self._plan(known, sites)
         page = 0
         if in_two(body, planned) is None:
-            last, at_once = yield from self._in_one(known, body, planned[0])
+            sole = planned[0].legs[0]
+            last, at_once = yield from self._in_one(known, body, sole)
             if at_once is not None:
                 yield from self._end(known, [last])
                 return _without_our_sort(at_once, body)
-            page = one_request(body, planned[0])["size"]
+            page = one_request(body, sole)["size"]
         for _ in range(_TRIES):
             rewritten, ends = yield from self._with_documents(known, body, planned)
             answer = yield from self._finder.ask(known, rewritten)
@@ -188,12 +192,13 @@ class Core:
         yield from self._end(known, ends)
         return _without_our_sort(answer, body)
 
-    def _end(self, known: HashedIndex, planned: Sequence[PlannedClause]) -> Steps[None]:
+    def _end(self, known: HashedIndex, planned: Sequence[Planned]) -> Steps[None]:
         """Tell of what was searched for, and perhaps keep it."""
-        for one in planned:
+        legs = [one.legs[0] for one in planned]
+        for one in legs:
             self._told(one)
         if self._keeper.draws():
-            for one in planned:
+            for one in legs:
                 if one.asked_with is not None:
                     yield from self._keeper.keep(known.name, one.site.field, one.asked_with)
 
@@ -239,10 +244,10 @@ class Core:
         return one, answer
 
     def _with_documents(
-        self, known: HashedIndex, body: Mapping[str, Any], planned: Sequence[PlannedClause]
-    ) -> Steps[tuple[Body, list[PlannedClause]]]:
+        self, known: HashedIndex, body: Mapping[str, Any], planned: Sequence[Planned]
+    ) -> Steps[tuple[Body, list[Planned]]]:
         """The body with the nearest in the place of each clause, and these as asked at last."""
-        found = yield from self._finder.all_nearest(known, planned)
+        found = yield from self._finder.all_meant(known, planned)
         made = with_documents(body, planned, [hits for hits, _ in found])
         return made, [last for _, last in found]
 

@@ -1,19 +1,21 @@
 """The documents that clauses mean: asked for, and as far as it takes."""
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from ...errors import EngineError
 from ..catalog import Catalog, HashedIndex
 from ..engines.calls import Calls, Steps
 from ..engines.joint import all_well, joined
 from ..search.clauses import MAX_K
-from ..search.planned import PlannedClause
-from ..search.rewriter import TIE_MARGIN, WEIGHT, nearest_request
+from ..search.planned import Planned, PlannedClause
+from ..search.rewriter import TIE_MARGIN, WEIGHT, nearest_request, scores_request
 
 Body = dict[str, Any]
 #: Hits of a clause, and the clause as it was asked at last.
-Found = tuple[list[Body], PlannedClause]
+Found = tuple[Sequence[Body], Planned]
+T = TypeVar("T")
 #: By which the margin grows where more documents are equally near.
 _MORE = 16
 
@@ -33,19 +35,47 @@ class Finder:
     def __init__(self, calls: Calls, catalog: Catalog) -> None:
         self._calls, self._catalog = calls, catalog
 
-    def all_nearest(
-        self, known: HashedIndex, planned: Sequence[PlannedClause]
-    ) -> Steps[list[Found]]:
+    def all_meant(self, known: HashedIndex, planned: Sequence[Planned]) -> Steps[list[Found]]:
         """For each clause what it means; all are asked for side by side."""
-        if len(planned) == 1:
-            return [(yield from self._nearest(known, planned[0]))]
-        runs = [self._nearest(known, one) for one in planned]
+        legs = [leg for one in planned for leg in one.legs]
+        found = iter((yield from self._together([self._nearest(known, leg) for leg in legs])))
+        runs = [self._meant(known, one, list(islice(found, len(one.legs)))) for one in planned]
+        return (yield from self._together(runs))
+
+    def _together(self, runs: Sequence[Steps[T]]) -> Steps[list[T]]:
+        if len(runs) == 1:
+            return [(yield from runs[0])]
         return all_well((yield from joined(self._calls.url, runs)))
 
-    def _nearest(self, known: HashedIndex, one: PlannedClause) -> Steps[Found]:
-        """The hits that a clause means, nearest first, and the clause as it was asked at last."""
+    def _meant(
+        self, known: HashedIndex, one: Planned, found: Sequence[tuple[list[Body], PlannedClause]]
+    ) -> Steps[Found]:
+        """What a clause means, out of what its legs found."""
+        last = one.at_last([leg for _, leg in found])
+        each = [hits for hits, _ in found]
+        unscored = last.unscored(each)
+        runs = [
+            self._scored(known, leg, hits) for leg, hits in zip(last.legs, unscored, strict=False)
+        ]
+        scored = yield from self._together(runs)
+        return last.meant(each, scored), last
+
+    def _scored(
+        self, known: HashedIndex, one: PlannedClause, hits: Sequence[Body]
+    ) -> Steps[Sequence[Body]]:
+        """Of documents that others found those that it scores, with its scores."""
+        if not hits:
+            return ()
+        answer = yield from self.ask(known, scores_request(one, hits))
+        scored: list[Body] = answer["hits"]["hits"]
+        return scored
+
+    def _nearest(
+        self, known: HashedIndex, one: PlannedClause
+    ) -> Steps[tuple[list[Body], PlannedClause]]:
+        """What one search finds, best first, and the search as it was made at last."""
         weight = WEIGHT if one.hides else 1.0
-        k, margin = one.site.clause.k, TIE_MARGIN
+        k, margin = one.n_found, TIE_MARGIN
         while True:
             request = nearest_request(one, margin)
             one, answer = yield from self.ask_counting(known, one, request)

@@ -11,7 +11,7 @@ from ..engines.connection import Client, connect, engine_of
 from ..engines.engine import Engine
 from ..fields.shelf import FRESH_FOR
 from ..load.loader import LoadReport
-from ..search.planned import PlannedClause
+from ..search.planned import Planned
 from ..searches import SearchKeeper
 from .core import Body, Core
 
@@ -20,7 +20,7 @@ _BATCH = 1000
 
 
 class Meta4:
-    """Search with `meta4_similar` and `meta4_analogy` clauses.
+    """Search with `meta4_similar`, `meta4_analogy` and `meta4_hybrid` clauses.
 
     >>> meta4 = Meta4("http://localhost:9200")
     >>> meta4.search(index="words", body={"query": {"meta4_similar":
@@ -127,7 +127,7 @@ class Meta4:
 
     def plan(
         self, *, index: str, body: Mapping[str, Any], exact: bool = False
-    ) -> tuple[Body, list[PlannedClause]]:
+    ) -> tuple[Body, list[Planned]]:
         """The rewritten body and the plan of each clause; `exact` looks everywhere."""
         return self.engine.run(self.core.plan(index, body, exact=exact))
 

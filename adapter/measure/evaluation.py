@@ -120,7 +120,7 @@ def evaluate_index(
         theirs.append(time.perf_counter() - started)
         judge.add(question, found, truth)
         _, (planned,) = meta4.plan(index=index, body=body)
-        shares.append(engine.count(index, hashed.searched(planned)) / max(1, total))
+        shares.append(engine.count(index, hashed.searched(planned.legs[0])) / max(1, total))
         progress(1)
     judged = judge.judged()
     return Evaluation(

@@ -1,6 +1,6 @@
 """The clauses: what each asks."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -17,14 +17,18 @@ from ...errors import ClauseError
 from ...models.faults import TAGGED, first_fault
 from ...models.stopping.record import AtLeast
 
-SIMILAR, ANALOGY = "meta4_similar", "meta4_analogy"
-NAMES = (SIMILAR, ANALOGY)
+SIMILAR, ANALOGY, HYBRID = "meta4_similar", "meta4_analogy", "meta4_hybrid"
+NAMES = (SIMILAR, ANALOGY, HYBRID)
 #: More is a scan; engines cap a result page at 10,000 as well.
 MAX_K = 10_000
+#: Documents that each of two searches gives to their fusion: so many for each that is wanted, and
+#: at least so many.
+_WINDOW, _LEAST_WINDOW = 2, 50
 #: Objects and lists in each other. Engines take 20 or 30 queries, of up to three each.
 _DEEPEST = 200
 
 K = Annotated[int, Field(ge=1, le=MAX_K)]
+C = TypeVar("C", bound=BaseModel)
 Recall = Annotated[
     Annotated[float, Field(gt=0.0, le=1.0), Tag(f"{TAGGED}a mean")]
     | Annotated[AtLeast, Tag(f"{TAGGED}a share")],
@@ -96,11 +100,74 @@ class AnalogyClause(BaseModel):
         return self.a, self.b, self.c
 
 
-Clause = SimilarClause | AnalogyClause
+class HybridClause(BaseModel):
+    """`{"meta4_hybrid": {"query": {…}, "similar": {FIELD: {…}}, "fusion": "rrf", "k": 10}}`.
+
+    A query of the engine's and a similarity, each searched by itself; what the two found is fused
+    (`meta4.adapter.search.hybrid`).
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    query: Annotated[dict[str, Any], Field(min_length=1, max_length=1)]
+    similar: Annotated[dict[str, SimilarClause], Field(min_length=1, max_length=1)]
+    fusion: Literal["rrf", "weighted"] = "rrf"
+    #: Of the similarity's scores in fusion `weighted`, 1 less it of the query's: as in the paper.
+    weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    k: K = 10
+    window: K = _LEAST_WINDOW
+    boost: Boost = 1.0
+    name: str | None = Field(default=None, alias="_name")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "HybridClause":
+        if contains_clause(self.query):
+            raise ValueError("'query' is one of the engine's; the meta4 clause stands in 'similar'")
+        if {"boost", "name"} & self.similar[self.field].model_fields_set:
+            raise ValueError("'boost' and '_name' stand beside 'similar', not in it")
+        if "weight" in self.model_fields_set and self.fusion != "weighted":
+            raise ValueError('\'weight\' needs "fusion": "weighted"; rrf counts both alike')
+        if "window" not in self.model_fields_set:
+            self.window = min(max(_LEAST_WINDOW, _WINDOW * self.k), MAX_K)
+        if self.window < self.k:
+            raise ValueError(
+                f"'window' is what each search gives, and {self.window} are fewer than the "
+                f"{self.k} wanted; give at least k, at most {MAX_K:,}"
+            )
+        return self
+
+    @property
+    def field(self) -> str:
+        """That of the similarity."""
+        (field,) = self.similar
+        return field
+
+    @property
+    def nearest(self) -> SimilarClause:
+        """The similarity by itself: as many as the window has, or its own k."""
+        own = self.similar[self.field]
+        return own if "k" in own.model_fields_set else own.model_copy(update={"k": self.window})
+
+    @property
+    def recall(self) -> float | AtLeast:
+        """Of the similarity."""
+        return self.nearest.recall
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """Of the similarity."""
+        return self.nearest.operands
+
+
+Clause = SimilarClause | AnalogyClause | HybridClause
+_OF_A_FIELD: dict[str, type[SimilarClause] | type[AnalogyClause]] = {
+    SIMILAR: SimilarClause,
+    ANALOGY: AnalogyClause,
+}
 
 
 def contains_clause(query: Any) -> bool:
-    """Whether one of the two names occurs anywhere inside.
+    """Whether one of the names occurs anywhere inside.
 
     Raises:
         ClauseError: it is nested so deep that engines refuse it.
@@ -132,14 +199,22 @@ def parse_clause(name: str, body: Any, where: str) -> tuple[str, Clause]:
     Raises:
         ClauseError: it cannot be read.
     """
+    if name == HYBRID:
+        hybrid = _read(HybridClause, body, name, where, "")
+        return hybrid.field, hybrid
     if not isinstance(body, dict) or len(body) != 1:
         raise ClauseError(f"{name} at {where}: expected {{FIELD: {{…}}}} with one field")
     ((field, raw),) = body.items()
-    kind = SimilarClause if name == SIMILAR else AnalogyClause
+    return str(field), _read(_OF_A_FIELD[name], raw, name, where, str(field))
+
+
+def _read(kind: type[C], raw: Any, name: str, where: str, within: str) -> C:
+    """See `parse_clause`; `within` is the field that the clause stands under, if it does."""
     try:
-        return str(field), kind.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         fault = first_fault(error)
         got = "" if fault.is_missing else f", got {str(fault.got)[:60]}"
-        at = f"{field}.{fault.place}" if fault.place else str(field)
-        raise ClauseError(f"{name} at {where}: {at}: {fault.message}{got}") from error
+        at = ".".join(filter(None, (within, fault.place)))
+        said = f"{at}: {fault.message}" if at else fault.message
+        raise ClauseError(f"{name} at {where}: {said}{got}") from error

@@ -31,8 +31,51 @@ class Looked(NamedTuple):
     rounds: int = 1
 
 
-class PlannedClause(ABC):
-    """A clause with all that its rewriting takes.
+class Planned(ABC):
+    """A clause, and the searches that find the documents that it means.
+
+    Attributes:
+        site: the clause where it stands.
+    """
+
+    site: Site
+
+    @property
+    @abstractmethod
+    def legs(self) -> "Sequence[PlannedClause]":
+        """What is searched for, side by side; the first asks the clause's field."""
+
+    @abstractmethod
+    def at_last(self, legs: "Sequence[PlannedClause]") -> "Planned":
+        """The same with its legs as they were asked at last."""
+
+    @abstractmethod
+    def unscored(self, found: Sequence[Sequence[Hit]]) -> Sequence[Sequence[Hit]]:
+        """For each leg, of the documents that others found those that it must score as well."""
+
+    @abstractmethod
+    def meant(
+        self, found: Sequence[Sequence[Hit]], scored: Sequence[Sequence[Hit]]
+    ) -> Sequence[Hit]:
+        """The documents that the clause means.
+
+        Args:
+            found: by each leg, best first.
+            scored: by each leg, of the documents of `unscored` those that match.
+        """
+
+    @abstractmethod
+    def of(self, hits: Sequence[Hit]) -> Body:
+        """These documents, of `meant`, and no others, scored."""
+
+    @property
+    def shown(self) -> Body:
+        """What an explanation says of it beside what its first leg looks into."""
+        return {}
+
+
+class PlannedClause(Planned):
+    """A clause that is one search, with all that its rewriting takes.
 
     Attributes:
         site: the clause where it stands.
@@ -40,8 +83,36 @@ class PlannedClause(ABC):
             security then adds the score of its own query to each.
     """
 
-    site: Site
     hides: bool
+
+    @property
+    def n_found(self) -> int:
+        """How many documents are to be found."""
+        return self.site.clause.k
+
+    @property
+    def scorable(self) -> list[Body]:
+        """What documents match that it can score, wherever they were found."""
+        return []
+
+    @property
+    def legs(self) -> "Sequence[PlannedClause]":
+        """See `Planned`: itself."""
+        return (self,)
+
+    def at_last(self, legs: "Sequence[PlannedClause]") -> "PlannedClause":
+        """See `Planned`."""
+        return legs[0]
+
+    def unscored(self, _found: Sequence[Sequence[Hit]]) -> Sequence[Sequence[Hit]]:
+        """See `Planned`: none."""
+        return ()
+
+    def meant(
+        self, found: Sequence[Sequence[Hit]], _scored: Sequence[Sequence[Hit]]
+    ) -> Sequence[Hit]:
+        """See `Planned`: what it found."""
+        return found[0]
 
     def further(self, _scores: Sequence[float], _wanted: int) -> "PlannedClause | None":
         """The same, to be asked in its place, looking farther; None where it found enough.
@@ -102,7 +173,7 @@ class PlannedClause(ABC):
         return self.query(self.within(), n)
 
     def of(self, hits: Sequence[Hit]) -> Body:
-        """These documents and no others, scored."""
+        """See `Planned`."""
         return self.query(documents(hits), len(hits)) if hits else {"match_none": {}}
 
     def phases(self) -> Body | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .clauses import MAX_K
-from .planned import Body, Hit, PlannedClause
+from .planned import Body, Hit, Planned, PlannedClause, documents
 from .sites import DEFINITIONS, Path, Site, number_in
 
 #: Documents fetched beyond k where it costs nothing, so that documents of equal score at the
@@ -53,10 +53,12 @@ WEIGHT = 2.0**20
 _UNSORTED = "hybrid"
 
 
-def in_two(body: Mapping[str, Any], planned: Sequence[PlannedClause]) -> str | None:
+def in_two(body: Mapping[str, Any], planned: Sequence[Planned]) -> str | None:
     """What about a body takes a request for the nearest first, in words; None where one will do."""
     if len(planned) != 1:
         return "several clauses"
+    if len(planned[0].legs) != 1:
+        return "two searches that are fused"
     site, query = planned[0].site, body["query"]
     if not _is_sole_scorer(query, site.path):
         return "where the clause stands"
@@ -88,13 +90,24 @@ def one_request(body: Mapping[str, Any], one: PlannedClause) -> Body:
 
 def nearest_request(one: PlannedClause, margin: int) -> Body:
     """The body that asks for the ids of the nearest, and of so many beyond the k."""
-    n = min(one.site.clause.k + margin, MAX_K) if one.is_cut else one.site.clause.k
-    page = {"size": n, "_source": False, "track_total_hits": False}
-    return {**page, **one.site.defined, **_scored(one, margin)}
+    n = min(one.n_found + margin, MAX_K) if one.is_cut else one.n_found
+    return {**_ids_only(n), **one.site.defined, **_scored(one, margin)}
+
+
+def scores_request(one: PlannedClause, hits: Sequence[Hit]) -> Body:
+    """The body that asks how a clause scores documents that others found, of which some may not."""
+    query = _by_itself(one, one.query(conditions([documents(hits), *one.scorable], []), len(hits)))
+    return {**_ids_only(len(hits)), **one.site.defined, "query": query}
+
+
+def _ids_only(size: int) -> Body:
+    """What is asked of each document beside its score: `_seq_no`, which puts equals in order."""
+    page = {"size": size, "_source": False, "track_total_hits": False}
+    return {**page, "seq_no_primary_term": True}
 
 
 def with_documents(
-    body: Mapping[str, Any], planned: Sequence[PlannedClause], found: Sequence[Sequence[Hit]]
+    body: Mapping[str, Any], planned: Sequence[Planned], found: Sequence[Sequence[Hit]]
 ) -> Body:
     """The body with documents in the place of each clause.
 
@@ -155,14 +168,16 @@ def _scored(one: PlannedClause, margin: int) -> Body:
     phases = one.phases()
     if phases is not None:
         return phases
-    n = min(one.site.clause.k + margin, MAX_K)
-    query = one.nearest(n)
-    if one.hides:
-        query = {"bool": {"must": [query], "boost": WEIGHT}}
-    return {"query": query, "sort": SORT}
+    n = min(one.n_found + margin, MAX_K)
+    return {"query": _by_itself(one, one.nearest(n)), "sort": SORT}
 
 
-def _as_named(one: PlannedClause, query: Body) -> Body:
+def _by_itself(one: PlannedClause, query: Body) -> Body:
+    """So heavy that what the engine adds to the scores does not matter."""
+    return {"bool": {"must": [query], "boost": WEIGHT}} if one.hides else query
+
+
+def _as_named(one: Planned, query: Body) -> Body:
     """With the clause's own `boost` and `_name`, as any query has them."""
     clause = one.site.clause
     own: Body = {} if clause.boost == 1.0 else {"boost": clause.boost}

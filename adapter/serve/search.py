@@ -11,7 +11,7 @@ import orjson
 
 from ...errors import ClauseError, InputError, Meta4Error
 from ..engines.calls import to_json
-from ..search.clauses import ANALOGY, SIMILAR, contains_clause
+from ..search.clauses import NAMES, contains_clause
 from ..search.sites import find_sites
 from .answers import Answer, Json, answer_of, error_body
 from .callers import Callers, Within, spelled
@@ -250,7 +250,7 @@ def _mentions(body: bytes) -> bool:
 
 def _has_clause(body: bytes, is_template: bool) -> bool:
     if is_template:
-        return any(name.encode() in body for name in (SIMILAR, ANALOGY))
+        return any(name.encode() in body for name in NAMES)
     try:
         return contains_clause(orjson.loads(body))
     except (orjson.JSONDecodeError, ClauseError):

@@ -122,8 +122,13 @@ class PlannedVectors(PlannedClause):
         if self.plan.probes is not None:
             filters = [_any_of([self._buckets, *self._strays])]
         elif self.site.filters or excluded(self.site):
-            filters = [{"exists": {"field": self.spec.field}}]
+            filters = self.scorable
         return self._beside(filters)
+
+    @property
+    def scorable(self) -> list[Body]:
+        """See `PlannedClause`."""
+        return [{"exists": {"field": self.spec.field}}]
 
     @property
     def _buckets(self) -> Body:
