@@ -1,6 +1,8 @@
 """Several generators of steps run side by side, sharing their round trips."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import orjson
@@ -12,6 +14,13 @@ from .faults import refusal
 T = TypeVar("T")
 Json = dict[str, Any]
 _HEADER = {"allow_partial_search_results": False}
+
+
+@dataclass(frozen=True)
+class _SearchesCall(Call):
+    """An `_msearch` that may share its round trip with others: these searches."""
+
+    calls: tuple[SearchCall, ...] = ()
 
 
 def joined(url: str, runs: Sequence[Steps[T]]) -> Steps[list[T | Meta4Error]]:
@@ -66,7 +75,7 @@ def _groups(waiting: dict[int, Step]) -> list[tuple[list[int], list[Step]]]:
     groups: dict[Any, list[int]] = {}
     for i, step in waiting.items():
         key: Any = i
-        if isinstance(step, SearchCall):
+        if isinstance(step, SearchCall | _SearchesCall):
             key = SearchCall
         elif isinstance(step, DocumentsCall):
             key = (step.index, orjson.dumps(step.params))
@@ -81,7 +90,7 @@ def _groups(waiting: dict[int, Step]) -> list[tuple[list[int], list[Step]]]:
 def _answers(url: str, steps: list[Step]) -> Generator[Step, Any, list[Any]]:
     """What each is told; an error in the place of an answer."""
     try:
-        if isinstance(steps[0], SearchCall) and len(steps) > 1:
+        if isinstance(steps[0], SearchCall | _SearchesCall) and len(steps) > 1:
             return (yield from _searched(url, steps))
         if isinstance(steps[0], DocumentsCall) and len(steps) > 1:
             return (yield from _fetched(steps))
@@ -94,17 +103,29 @@ def _answers(url: str, steps: list[Step]) -> Generator[Step, Any, list[Any]]:
 
 
 def _searched(url: str, steps: Sequence[Step]) -> Generator[Step, Any, list[Any]]:
-    calls = [step for step in steps if isinstance(step, SearchCall)]
+    parts = [
+        step.calls if isinstance(step, _SearchesCall) else (step,)
+        for step in steps
+        if isinstance(step, SearchCall | _SearchesCall)
+    ]
+    calls = tuple(chain.from_iterable(parts))
     lines = [
         b"%b\n%b\n" % (orjson.dumps({"index": call.index, **_HEADER}), to_json(call.body))
         for call in calls
     ]
-    answer = yield Call("POST", "/_msearch", b"".join(lines))
+    answer = yield _SearchesCall("POST", "/_msearch", b"".join(lines), calls=calls)
+    responses = iter(answer["responses"])
     told: list[Any] = []
-    for response in answer["responses"]:
-        status = response.pop("status", 200)
-        told.append(refusal(url, status, response) if "error" in response else response)
+    for step, own in zip(steps, parts, strict=True):
+        got = list(islice(responses, len(own)))
+        told.append({"responses": got} if isinstance(step, _SearchesCall) else _told(url, got[0]))
     return told
+
+
+def _told(url: str, response: Json) -> Any:
+    """What a search of several is told: its answer, or the error in its place."""
+    status = response.pop("status", 200)
+    return refusal(url, status, response) if "error" in response else response
 
 
 def _fetched(steps: Sequence[Step]) -> Generator[Step, Any, list[Any]]:
