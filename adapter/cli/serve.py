@@ -53,11 +53,11 @@ def serve_command(
 ) -> None:
     """Stand before a cluster, so that any client's searches may have our clauses.
 
-    All requests pass through as they came. meta4_similar and meta4_analogy are answered in
-    searches, counts and the like; documents are hashed on their way into indexes that are hashed
-    by clients. A caller's own credentials go with every request. Logs are lines of JSON on
-    standard error; figures are at /_meta4/metrics, and a page to look at is at /_meta4/. Ctrl-C or
-    SIGTERM end it when what is under way is done.
+    All requests pass through as they came. meta4_similar, meta4_analogy and meta4_hybrid are
+    answered in searches, counts and the like; documents are hashed on their way into indexes that
+    are hashed by clients. A caller's own credentials go with every request. Logs are lines of JSON
+    on standard error; figures are at /_meta4/metrics, and a page to look at is at /_meta4/. Ctrl-C
+    or SIGTERM end it when what is under way is done.
 
     Example: meta4 serve --engine http://localhost:9200
     """

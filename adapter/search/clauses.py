@@ -112,7 +112,8 @@ class HybridClause(BaseModel):
     query: Annotated[dict[str, Any], Field(min_length=1, max_length=1)]
     similar: Annotated[dict[str, SimilarClause], Field(min_length=1, max_length=1)]
     fusion: Literal["rrf", "weighted"] = "rrf"
-    #: Of the similarity's scores in fusion `weighted`, 1 less it of the query's: as in the paper.
+    #: Of the similarity's scores in fusion `weighted`; the query's have the rest. More than half:
+    #: the best cosines lie closer together than the best scores of words.
     weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
     k: K = 10
     window: K = _LEAST_WINDOW

@@ -248,6 +248,11 @@ def test_both_legs_go_in_one_round_trip(world, monkeypatch):
     sent.clear()
     world.search(world.clause(fusion="weighted"))
     assert sent == ["_msearch", "_msearch", "_search"]
+    sent.clear()
+    near = {"meta4_similar": {FIELD: {"vector": world.query, "k": 3}}}
+    beside = {"query": {"bool": {"should": [near, world.clause()]}}}
+    world.meta4.msearch(index=world.index, bodies=[{"query": world.clause()}, beside])
+    assert sent == ["_msearch", "_msearch"]
 
 
 @pytest.mark.server

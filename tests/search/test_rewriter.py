@@ -11,6 +11,7 @@ from support.words import FIELD
 
 from meta4.adapter.engines.calls import plain
 from meta4.adapter.fields.vectors.request import PlannedVectors
+from meta4.adapter.search.hybrid import asked_of_field, planned_as
 from meta4.adapter.search.plan import RequestPlan
 from meta4.adapter.search.rewriter import in_two, one_request, with_documents
 from meta4.adapter.search.sites import find_sites
@@ -34,10 +35,11 @@ RED = {"term": {"colour": "red"}}
 OLD = {"range": {"rank": {"gte": 9}}}
 VECTOR = [1.0, 0.0, 0.5, 0.0]
 SIMILAR = {"meta4_similar": {FIELD: {"vector": VECTOR, "k": 3}}}
+HYBRID = {"meta4_hybrid": {"query": RED, "similar": SIMILAR["meta4_similar"], "k": 3}}
 ANALOGY = {x: {"vector": v} for x, v in zip("abc", np.eye(3, DIMS).tolist(), strict=True)}
 FOUND = [
-    {"_index": "golden-bodies", "_id": "one"},
-    {"_index": "golden-bodies", "_id": "three", "_routing": "by"},
+    {"_index": "golden-bodies", "_id": "one", "_score": 0.75},
+    {"_index": "golden-bodies", "_id": "three", "_routing": "by", "_score": 0.25},
 ]
 SOME = RequestPlan(Probes(np.array([3, 18]), 9), 3.0, 1.0, 1000, 0.95, "")
 HOME = replace(SOME, keyword="home")
@@ -82,6 +84,7 @@ CASES = {
         SOME,
         0,
     ),
+    "hybrid": ({"query": {"bool": {"must": [HYBRID], "filter": RED}}}, "native", SOME, 0),
 }
 
 
@@ -108,10 +111,12 @@ def rewritten(name, dialect):
         site = replace(found, exclusions=(*found.exclusions, {"ids": {"values": ["self"]}}))
         operands = getattr(site.clause, "operands", (site.clause,))
         vectors = np.array([operand.vector for operand in operands], dtype=np.float32)
-        planned.append(PlannedVectors(site, vectors, plan, n_strays, spec, OneCode(), dialect))
+        own = asked_of_field(site)
+        near = PlannedVectors(own, vectors, plan, n_strays, spec, OneCode(), dialect)
+        planned.append(planned_as(site, near))
     before = json.dumps(body)
     if in_two(body, planned) is None:
-        result = one_request(body, planned[0])
+        result = one_request(body, planned[0].legs[0])
     else:
         result = with_documents(body, planned, [FOUND] * len(planned))
     assert json.dumps(body) == before, "the caller's body was changed"
