@@ -31,13 +31,15 @@ EVEN, OLD = {"term": {"half": 0}}, {"range": {"n": {"gte": 350}}}
 class World:
     """One small index whose titles have many equal scores; each twentieth has no vector."""
 
-    def __init__(self, engine):
-        digest = hashlib.sha256(f"hybrid {os.getpid()}".encode()).hexdigest()
+    def __init__(self, engine, number=0, ref_model=None):
+        digest = hashlib.sha256(f"hybrid {number} {os.getpid()}".encode()).hexdigest()
         self.index, self.engine, self.meta4 = f"test-{digest[:16]}", engine, Meta4(engine)
-        rng = np.random.default_rng(5)
+        rng = np.random.default_rng(5 + number)
         self.vectors = rng.standard_normal((N, DIMS)).astype(np.float32)
-        model = HashModel.fit(CellsSpec(n_bits=16, n_buckets=16, iterations=3), self.vectors)
-        ref = ModelStore(engine).push("hybrid", model)
+        if ref_model is None:
+            model = HashModel.fit(CellsSpec(n_bits=16, n_buckets=16, iterations=3), self.vectors)
+            ref_model = ModelStore(engine).push("hybrid", model), model
+        self.ref_model = ref, model = ref_model
         spec = create_index(engine, self.index, field=FIELD, ref=ref, model=model, hashing="client")
         rows = [
             {"title": " ".join(rng.choice(WORDS, 3)), "n": row, "half": row % 2} for row in range(N)
@@ -189,6 +191,48 @@ def test_a_document_that_it_names_is_no_answer(world):
     named = {"id": best if int(best) % 20 else "1", "recall": 1.0}
     clause = {"meta4_hybrid": {"query": MATCH, "similar": {FIELD: named}, "k": 400, "window": 400}}
     assert named["id"] not in ids(world.search(clause))
+
+
+@pytest.mark.server
+def test_an_alias_filter_reaches_both(world):
+    alias = f"{world.index}-even"
+    add = {"index": world.index, "alias": alias, "filter": EVEN}
+    world.engine.request("POST", "/_aliases", {"actions": [{"add": add}]})
+    for options in ({}, {"fusion": "weighted", "weight": 0.5}):
+        body = {"query": world.clause(k=20, **options), "_source": False}
+        through = world.meta4.search(index=alias, body=body)
+        beside = world.search({"bool": {"must": [world.clause(k=20, **options)], "filter": [EVEN]}})
+        assert through["hits"]["hits"] == beside["hits"]["hits"]
+        assert {int(name) % 2 for name in ids(through)} == {0}
+
+
+@pytest.mark.server
+def test_documents_of_one_id_in_two_indexes_are_two(world):
+    """The same ids with other titles and vectors: each has its own score."""
+    other = World(world.engine, 1, world.ref_model)
+    both, beside = f"{world.index},{other.index}", {"size": 400, "_source": False}
+    near = {"meta4_similar": {FIELD: {"vector": world.query, "recall": 1.0, "k": 400}}}
+    try:
+        legs = (
+            world.meta4.search(index=both, body={"query": near, **beside}),
+            world.engine.search(both, {"query": MATCH, "sort": SORT, **beside}),
+        )
+        answer = world.meta4.search(
+            index=both, body={"query": world.clause(k=400, window=400), "_source": False}
+        )
+    finally:
+        world.engine.delete_index(other.index)
+    expected = {}
+    for leg in legs:
+        for rank, hit in enumerate(leg["hits"]["hits"], 1):
+            key = hit["_index"], hit["_id"]
+            expected[key] = expected.get(key, 0) + 1 / (60 + rank)
+    scores = {(hit["_index"], hit["_id"]): hit["_score"] for hit in answer["hits"]["hits"]}
+    assert len(scores) == 400 > len({name for _, name in scores})
+    # Of equal scores at places of equal `_seq_no` either index may come first.
+    near_to = [abs(expected[key] - score) < 1e-4 for key, score in scores.items()]
+    assert np.mean(near_to) == 1.0
+    assert np.mean([np.float32(expected[key]) == score for key, score in scores.items()]) > 0.5
 
 
 @pytest.mark.server
