@@ -1,13 +1,15 @@
 """`meta4 similar`, `analogy`, `explain` and `eval`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import click
 import orjson
 
 from ...errors import InputError
+from ...ingest.documents import value_at
 from ...models.embeddings import embedding_fault
 from ..catalog import read_field
 from ..client.meta4 import Meta4
@@ -27,6 +29,8 @@ from .common import (
 )
 
 _QUERIES = 200
+#: Characters of a text.
+_SHOWN = 80
 _k_option = click.option("-k", "k", type=int, default=10, show_default=True, help="Results wanted.")
 _index_option = click.option("--index", required=True, help="The hashed index.")
 _filter_option = click.option("--filter", "within", help="A query in JSON that narrows the search.")
@@ -39,9 +43,13 @@ def _recall_option(default: float) -> Callable[[F], F]:
 
 
 @click.command("similar")
-@click.argument("document", required=False)
+@click.argument("documents", nargs=-1, metavar="[DOCUMENT]...")
+@click.option("--unlike", multiple=True, metavar="ID", help="A document not to be like.")
 @click.option("--vector", help="A vector in JSON instead of a document's id.")
-@click.option("--text", help="A text instead of a document's id, where the index is of texts.")
+@click.option(
+    "--text",
+    help="A text instead of a document's id, where the index is of texts or has an encoder.",
+)
 @_index_option
 @field_option
 @_k_option
@@ -50,7 +58,8 @@ def _recall_option(default: float) -> Callable[[F], F]:
 @url_option
 @json_option
 def similar_command(
-    document: str | None,
+    documents: tuple[str, ...],
+    unlike: tuple[str, ...],
     vector: str | None,
     text: str | None,
     index: str,
@@ -61,17 +70,28 @@ def similar_command(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """The documents most similar to DOCUMENT (an id), to a vector, or to a text.
+    """The documents most similar to DOCUMENT (an id), to several, to a vector, or to a text.
+
+    Of several it is their mean, less a part of what --unlike names; none of these is an answer.
 
     In an index of texts these are its near-duplicates, scored by Jaccard similarity.
 
     Example: meta4 similar berlin --index words -k 5
+
+    Example: meta4 similar berlin hamburg --unlike munich --index words
     """
-    if sum(given is not None for given in (document, vector, text)) != 1:
-        raise InputError("give either a document's id, --vector or --text")
-    operand: dict[str, Any] = {"id": document} if text is None else {"text": text}
+    if sum((bool(documents), vector is not None, text is not None)) != 1:
+        raise InputError("give either documents' ids, --vector or --text")
+    if unlike and not documents:
+        raise InputError("--unlike takes away from documents that are liked; give their ids")
+    operand: dict[str, Any] = {"text": text}
     if vector is not None:
         operand = {"vector": _vector(vector)}
+    elif unlike or len(documents) > 1:
+        operand = {"like": [{"id": one} for one in documents]}
+        operand |= {"unlike": [{"id": one} for one in unlike]} if unlike else {}
+    elif documents:
+        operand = {"id": documents[0]}
     meta4 = Meta4(engine_at(url))
     clause = {**operand, "k": k, "recall": recall}
     _answer(meta4, index, field, "meta4_similar", clause, within, as_json)
@@ -235,7 +255,8 @@ def _answer(
     as_json: bool,
 ) -> None:
     condition = _condition(within)
-    spec = meta4.engine.run(meta4.core.catalog.get(index)).field(field).spec
+    asked = meta4.engine.run(meta4.core.catalog.get(index)).field(field)
+    spec = asked.spec
     query: dict[str, Any] = {name: {spec.field: clause}}
     if condition is not None:
         query = {"bool": {"must": [query], "filter": [condition]}}
@@ -253,10 +274,17 @@ def _answer(
             }
         )
         return
-    print_table(
-        ["", "id", "score"],
-        [[str(rank), hit["_id"], f"{hit['_score']:.4f}"] for rank, hit in enumerate(hits, 1)],
-    )
+    beside = [path for path in asked.hashed_by if path != spec.field]
+    rows = [
+        [str(rank), hit["_id"], f"{hit['_score']:.4f}", *_texts(hit["_source"], beside)]
+        for rank, hit in enumerate(hits, 1)
+    ]
+    print_table(["", "id", "score", *beside], rows)
+
+
+def _texts(source: dict[str, Any], fields: Sequence[str]) -> list[str]:
+    """What documents' vectors were made of, as much as a line shows."""
+    return [shorten(str(value_at(source, path) or ""), _SHOWN, placeholder="…") for path in fields]
 
 
 def _condition(text: str | None) -> dict[str, Any] | None:

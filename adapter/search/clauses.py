@@ -62,18 +62,36 @@ class Operand(BaseModel):
         return self
 
 
-class SimilarClause(Operand):
-    """`{"meta4_similar": {FIELD: {"vector": […] | "id": "…", "k": 25, "recall": 0.95}}}`."""
+#: What an answer is to be like, or unlike.
+Examples = Annotated[list[Operand], Field(min_length=1, max_length=100)]
 
+
+class SimilarClause(Operand):
+    """`{"meta4_similar": {FIELD: {"vector": […] | "id": "…", "k": 25, "recall": 0.95}}}`.
+
+    Or like several, and unlike others: `{"like": [{"id": "…"}, …], "unlike": […]}`.
+    """
+
+    like: Examples | None = None
+    unlike: Examples | None = None
     k: K = 10
     recall: Recall = 0.95
     boost: Boost = 1.0
     name: str | None = Field(default=None, alias="_name")
 
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "SimilarClause":
+        given = sum(one is not None for one in (self.id, self.vector, self.text, self.like))
+        if given != 1:
+            raise ValueError("give one of 'id', 'vector', 'text' and 'like'")
+        if self.unlike is not None and self.like is None:
+            raise ValueError("'unlike' takes away from 'like': [{…}, …]; give what is liked there")
+        return self
+
     @property
     def operands(self) -> tuple[Operand, ...]:
-        """Itself."""
-        return (self,)
+        """Itself, or what is liked and then what is not."""
+        return (self,) if self.like is None else (*self.like, *(self.unlike or ()))
 
 
 class AnalogyClause(BaseModel):

@@ -18,7 +18,7 @@ from ....mappings.texts import TextSpec, text_index_body
 from ....models.kinds.minhash import MinHasher, MinHashSpec, as_longs, load_minhash
 from ...engines.calls import Json, Steps
 from ...engines.engine import Engine
-from ...search.clauses import SimilarClause
+from ...search.clauses import Clause, SimilarClause
 from ...search.planned import Body, PlannedClause
 from ...search.sites import Site
 from ..field import Field, Finding, Options
@@ -61,10 +61,10 @@ class TextField(Field):
         """What each clause asks about; texts of documents are fetched in one round trip."""
         field, index = self.spec.field, scope.name
         for site in sites:
-            if not isinstance(site.clause, SimilarClause) or site.clause.vector is not None:
+            if not _is_of_one_text(site.clause):
                 raise ClauseError(
-                    f"field {field!r} of index {index!r} holds texts, which have no direction; "
-                    f"ask with meta4_similar and 'id' or 'text'"
+                    f"field {field!r} of index {index!r} holds texts, which have no direction "
+                    f"and no mean; ask with meta4_similar and 'id' or 'text'"
                 )
         named = yield from named_values(self.calls, scope, field, sites)
 
@@ -256,6 +256,11 @@ class TextField(Field):
     def succession(self) -> TextSuccession:
         """See `Field`."""
         return TextSuccession(self)
+
+
+def _is_of_one_text(clause: Clause) -> bool:
+    """Whether a clause asks for what is like a text, its own or a document's."""
+    return isinstance(clause, SimilarClause) and clause.vector is None and clause.like is None
 
 
 def _similar(site: Site) -> SimilarClause:

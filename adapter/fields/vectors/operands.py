@@ -20,7 +20,7 @@ def vectors_of(
     spec: IndexSpec,
     index: str,
 ) -> NDArray[np.float32]:
-    """(1, dims) for a clause, or (3, dims) for an analogy.
+    """(n, dims): of a clause's operands, in their order.
 
     Args:
         site: the clause.

@@ -13,7 +13,7 @@ from ....mappings.spec import IndexSpec
 from ....models.embeddings import unit
 from ....models.model import HashModel
 from ....models.stopping.record import AtLeast
-from ...search.clauses import AnalogyClause
+from ...search.clauses import AnalogyClause, SimilarClause
 from ...search.plan import RequestPlan
 from ...search.planned import Looked, PlannedClause
 from ...search.rewriter import TIE_MARGIN, conditions, excluded
@@ -25,6 +25,9 @@ Body = dict[str, Any]
 SMALLEST_K = 25
 #: The engines' `index.max_rescore_window` unless an index has another.
 MOST_RESCORED = 10_000
+#: Of what is not liked, beside 1 of what is: Manning, Raghavan & Schütze, "Introduction to
+#: information retrieval", 2008, 9.1.1 (0.15 to 0.75).
+_UNLIKE = 0.2
 #: Documents are scored by their sketches first where these spare reading most vectors.
 _NARROWED = 4
 
@@ -35,7 +38,7 @@ class PlannedVectors(PlannedClause):
 
     Attributes:
         site: the clause where it stands.
-        vectors: (1, dims) the query, or (3, dims) a, b and c; float32.
+        vectors: (1, dims) the query, (3, dims) a, b and c, or (n, dims) examples; float32.
         plan: the buckets.
         n_strays: documents that the index's model did not hash.
         spec: of the field.
@@ -255,16 +258,28 @@ def _mean(recall: float | AtLeast) -> float:
 
 
 def query_vector(site: Site, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The direction that is searched: the query itself, or unit(b) - unit(a) + unit(c).
+    """The direction that is searched: the query itself, or made of several.
+
+    unit(b) - unit(a) + unit(c) of an analogy; of examples the mean of what is liked less a part of
+    the mean of what is not, each of length 1 (Rocchio, "Relevance feedback in information
+    retrieval", 1971).
 
     Raises:
-        ClauseError: a, b and c cancel out.
+        ClauseError: they cancel out.
     """
-    target: NDArray[np.float32] = vectors[0]
-    if not isinstance(site.clause, AnalogyClause):
-        return target
-    a, b, c = unit(vectors)
-    target = (b - a + c).astype(np.float32)
+    clause = site.clause
+    if isinstance(clause, AnalogyClause):
+        a, b, c = unit(vectors)
+        target, what = b - a + c, "meta4_analogy: b - a + c"
+    elif isinstance(clause, SimilarClause) and clause.like is not None:
+        liked, unliked = np.split(unit(vectors), [len(clause.like)])
+        target, what = liked.mean(axis=0), "meta4_similar: 'like' less 'unlike'"
+        if len(unliked):
+            target = target - _UNLIKE * unliked.mean(axis=0)
+    else:
+        query: NDArray[np.float32] = vectors[0]
+        return query
     if float(np.linalg.norm(target)) < 1e-6:
-        raise ClauseError("meta4_analogy: b - a + c is a zero vector, which has no direction")
-    return target
+        raise ClauseError(f"{what} is a zero vector, which has no direction")
+    direction: NDArray[np.float32] = target.astype(np.float32)
+    return direction
