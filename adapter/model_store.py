@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 from pydantic import ValidationError
 
 from ..errors import ArtifactError, ConflictError, NotFoundError, RefusedError
-from ..mappings.spec import ModelRef, check_model_name, model_name
+from ..mappings.spec import ModelRef, check_own_name, model_name
 from ..models.artifact import Manifest, read_manifest, verify_model
 from ..models.faults import first_fault
 from ..models.model import HashModel
@@ -51,7 +51,7 @@ class ModelStore:
             InputError: a name that cannot be one.
             ConflictError: somebody else stored a version of that name meanwhile, three times.
         """
-        check_model_name(name)
+        check_own_name("model", name)
         self._ensure_index()
         sha256 = model.manifest.sha256
         for _ in range(3):

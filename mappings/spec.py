@@ -23,7 +23,7 @@ FirstPhase = Literal["auto", "none", "projection"]
 #: Parts of a spec that nobody asks for, as `Dialect.parts_now` gives them: they are of the version
 #: that made an index, and one that has others is no other index for that.
 OF_ITS_TIME = frozenset({"codes", "has_home", "is_unit"})
-_MODEL_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+_OWN_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 
 class ModelRef(BaseModel):
@@ -31,7 +31,7 @@ class ModelRef(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_MODEL_NAME)
+    name: str = Field(pattern=_OWN_NAME)
     version: int = Field(ge=1)
     sha256: str
 
@@ -45,15 +45,19 @@ def model_name(text: str) -> str:
     return cleaned.lower().lstrip("_.-")[:64] or "model"
 
 
-def check_model_name(name: str) -> None:
-    """Refuse what cannot be a model's name.
+def check_own_name(kind: str, name: str) -> None:
+    """Refuse what cannot be the name of something that is kept in the cluster.
+
+    Args:
+        kind: what is called so: a model or a query.
+        name: what was given.
 
     Raises:
         InputError: it cannot.
     """
-    if re.fullmatch(_MODEL_NAME, name) is None or name.endswith("\n"):
+    if re.fullmatch(_OWN_NAME, name) is None or name.endswith("\n"):
         raise InputError(
-            f"model name {name!r}: expected 1 to 64 of the characters a-z, 0-9, '_', '-' and '.', "
+            f"{kind} name {name!r}: expected 1 to 64 of the characters a-z, 0-9, '_', '-' and '.', "
             f"beginning with a letter or digit, as in {model_name(name)!r}"
         )
 

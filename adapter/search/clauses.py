@@ -25,7 +25,7 @@ MAX_K = 10_000
 #: at least so many.
 _WINDOW, _LEAST_WINDOW = 2, 50
 #: Objects and lists in each other. Engines take 20 or 30 queries, of up to three each.
-_DEEPEST = 200
+DEEPEST = 200
 
 K = Annotated[int, Field(ge=1, le=MAX_K)]
 C = TypeVar("C", bound=BaseModel)
@@ -58,7 +58,7 @@ class Operand(BaseModel):
     @model_validator(mode="after")
     def _one_of_them(self) -> "Operand":
         if sum(value is not None for value in (self.id, self.vector, self.text)) != 1:
-            raise ValueError("give either 'id' or 'vector', or 'text' for a field of texts")
+            raise ValueError("give either 'id' or 'vector', or 'text' where it takes texts")
         return self
 
 
@@ -83,7 +83,7 @@ class SimilarClause(Operand):
     def _one_of_them(self) -> "SimilarClause":
         given = sum(one is not None for one in (self.id, self.vector, self.text, self.like))
         if given != 1:
-            raise ValueError("give one of 'id', 'vector', 'text' and 'like'")
+            raise ValueError("give either 'id' or 'vector', or 'text', or 'like' for several")
         if self.unlike is not None and self.like is None:
             raise ValueError("'unlike' takes away from 'like': [{…}, …]; give what is liked there")
         return self
@@ -192,7 +192,7 @@ def contains_clause(query: Any) -> bool:
         ClauseError: it is nested so deep that engines refuse it.
     """
     layer = [query] if isinstance(query, dict | list) else []
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         if any(name in value for value in layer if isinstance(value, dict) for name in NAMES):
             return True
         # Numbers are sorted out at once: a vector is a long list of them.
@@ -204,7 +204,7 @@ def contains_clause(query: Any) -> bool:
         ]
         if not layer:
             return False
-    raise ClauseError(f"the query is nested deeper than {_DEEPEST} objects and lists")
+    raise ClauseError(f"the query is nested deeper than {DEEPEST} objects and lists")
 
 
 def parse_clause(name: str, body: Any, where: str) -> tuple[str, Clause]:
