@@ -1,15 +1,13 @@
 """`meta4 similar`, `analogy`, `explain` and `eval`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import click
 import orjson
 
 from ...errors import InputError
-from ...ingest.documents import value_at
 from ...models.embeddings import embedding_fault
 from ..catalog import read_field
 from ..client.meta4 import Meta4
@@ -27,10 +25,9 @@ from .common import (
     read_queries,
     url_option,
 )
+from .hits import show_hits
 
 _QUERIES = 200
-#: Characters of a text.
-_SHOWN = 80
 _k_option = click.option("-k", "k", type=int, default=10, show_default=True, help="Results wanted.")
 _index_option = click.option("--index", required=True, help="The hashed index.")
 _filter_option = click.option("--filter", "within", help="A query in JSON that narrows the search.")
@@ -262,29 +259,7 @@ def _answer(
         query = {"bool": {"must": [query], "filter": [condition]}}
     body = {"query": query, "_source": {"excludes": [spec.field, spec.fields.root]}}
     answer = meta4.search(index=index, body=body)
-    hits = answer["hits"]["hits"]
-    if as_json:
-        print_json(
-            {
-                "took_ms": answer["took"],
-                "hits": [
-                    {"id": hit["_id"], "score": hit["_score"], "source": hit.get("_source", {})}
-                    for hit in hits
-                ],
-            }
-        )
-        return
-    beside = [path for path in asked.hashed_by if path != spec.field]
-    rows = [
-        [str(rank), hit["_id"], f"{hit['_score']:.4f}", *_texts(hit["_source"], beside)]
-        for rank, hit in enumerate(hits, 1)
-    ]
-    print_table(["", "id", "score", *beside], rows)
-
-
-def _texts(source: dict[str, Any], fields: Sequence[str]) -> list[str]:
-    """What documents' vectors were made of, as much as a line shows."""
-    return [shorten(str(value_at(source, path) or ""), _SHOWN, placeholder="…") for path in fields]
+    show_hits(answer, as_json, [path for path in asked.hashed_by if path != spec.field])
 
 
 def _condition(text: str | None) -> dict[str, Any] | None:
