@@ -34,7 +34,8 @@ test: $(TRAIN) ## Run the tests against real nodes of both engines (ARGS='-k nam
 
 fuzz: $(TRAIN) ## Thousands of hostile documents, bodies, files, indexes and command lines (an hour)
 	META4_FUZZ=800 $(BIN)/python -m pytest tests/whole/test_fuzz.py tests/search/test_differential.py \
-	    tests/ingest/test_inputs.py tests/ingest/test_pipeline.py tests/move/test_round_trips.py $(ARGS)
+	    tests/ingest/test_inputs.py tests/ingest/test_pipeline.py tests/move/test_round_trips.py \
+	    tests/definitions/test_definitions.py $(ARGS)
 
 check: $(TRAIN) ## Lint, types, direction of imports, docs in step with the command line
 	$(BIN)/ruff check .

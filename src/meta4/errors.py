@@ -6,7 +6,7 @@
     │   ├── ArtifactError      a model folder: missing, truncated, altered
     │   ├── ClauseError        a meta4 clause or the query around it
     │   ├── ConflictError      something exists already, and differs
-    │   ├── NotFoundError      an index, model or document that is not there
+    │   ├── NotFoundError      an index, model, query or document that is not there
     │   └── MissingExtraError  an optional dependency; names the install command
     └── EngineError            what the server did (exit code 1)
         ├── UnreachableError   no answer, or none in time
@@ -48,7 +48,7 @@ class ConflictError(InputError):
 
 
 class NotFoundError(InputError, LookupError):
-    """An index, model or document that is not there."""
+    """An index, model, query or document that is not there."""
 
 
 class MissingExtraError(InputError, ImportError):

@@ -1,0 +1,1 @@
+"""Named queries: search bodies with typed places, kept in the cluster."""
