@@ -18,6 +18,7 @@ from .ingest import ingest_command
 from .model.embed import embed_group
 from .model.group import model_group
 from .model.train import train_command
+from .named import query_group
 from .node import node_group
 from .queries import analogy_command, eval_command, explain_command, similar_command
 from .serve import look_command, serve_command
@@ -43,6 +44,7 @@ for command in (
     similar_command,
     analogy_command,
     explain_command,
+    query_group,
     eval_command,
     serve_command,
     look_command,

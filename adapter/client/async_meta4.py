@@ -13,6 +13,7 @@ from ..fields.shelf import FRESH_FOR
 from ..load.loader import LoadReport
 from ..searches import SearchKeeper
 from .core import Body, Core
+from .named import run_named
 
 
 class AsyncMeta4:
@@ -85,6 +86,11 @@ class AsyncMeta4:
         """See `Meta4.msearch`."""
         engine, core = await self._connected()
         return await engine.run(core.msearch(index, bodies))
+
+    async def run(self, query: str, /, **parameters: Any) -> Body:
+        """See `Meta4.run`."""
+        engine, core = await self._connected()
+        return await engine.run(run_named(engine.calls, core, query, parameters))
 
     async def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """See `Meta4.rewrite`."""

@@ -14,6 +14,7 @@ from ..load.loader import LoadReport
 from ..search.planned import Planned
 from ..searches import SearchKeeper
 from .core import Body, Core
+from .named import run_named
 
 #: Documents hashed at once by `actions`.
 _BATCH = 1000
@@ -78,6 +79,22 @@ class Meta4:
             ClauseError, NotFoundError, EmbeddingError, EngineError: of the first that fails.
         """
         return self.engine.run(self.core.msearch(index, bodies))
+
+    def run(self, query: str, /, **parameters: Any) -> Body:
+        """The answer of a named query, as `search` gives it.
+
+        >>> meta4.run("like", word="berlin", k=5)
+
+        Args:
+            query: `name@version`, or `name` for its newest; see: meta4 query list.
+            parameters: as the definition declares them.
+
+        Raises:
+            NotFoundError: no such query, or no index of the name in it.
+            InputError: a parameter that there is not, that is missing or of another type.
+            EngineError: the server failed or refused.
+        """
+        return self.engine.run(run_named(self.engine.calls, self.core, query, parameters))
 
     def rewrite(self, *, index: str, body: Mapping[str, Any]) -> Body:
         """The body that `search` would send last, for those who send it themselves.
