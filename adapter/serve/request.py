@@ -93,12 +93,16 @@ class Request:
     @property
     def params(self) -> dict[str, str]:
         """Of the query string, decoded; of one that came twice the last."""
-        return dict(parse_qsl(_in_ascii(self.query), keep_blank_values=True))
+        return dict(self.pairs)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """All parameters of the query string, decoded, in order."""
+        return parse_qsl(_in_ascii(self.query), keep_blank_values=True)
 
     def target_without(self, *names: str) -> str:
         """Path and query string but for some parameters."""
-        pairs = parse_qsl(_in_ascii(self.query), keep_blank_values=True)
-        kept = urlencode([(name, value) for name, value in pairs if name not in names])
+        kept = urlencode([(name, value) for name, value in self.pairs if name not in names])
         return self.path + (f"?{kept}" if kept else "")
 
     @property

@@ -272,13 +272,13 @@ def reader(site, actions, **more):
     return Meta4(reader_url(site, actions, **more))
 
 
-def reader_url(site, actions, cluster="cluster_composite_ops_ro", **more):
+def reader_url(site, actions, cluster="cluster_composite_ops_ro", also=(), **more):
     name = site.new()
     on_index = {"index_patterns": ["perm-*"], "allowed_actions": actions, **more}
     on_models = {"index_patterns": ["meta4-models"], "allowed_actions": ["read"]}
     role = {
         "cluster_permissions": ["cluster_monitor", cluster],
-        "index_permissions": [on_index, on_models],
+        "index_permissions": [on_index, on_models, *also],
     }
     api = "/_plugins/_security/api"
     site.engine.request("PUT", f"{api}/roles/{name}", role)
@@ -439,6 +439,58 @@ def test_a_writer_who_may_not_read_mappings_is_told(site, through, sample):
     assert status in (200, 201)
     assert "may not read what their index says" in headers["warning"]
     site.engine.request("DELETE", f"/{BASE}/_doc/unseen", params={"refresh": "true"})
+
+
+@on_both
+def test_a_named_query_is_read_and_run_with_ones_own_rights(site, through, monkeypatch):
+    """Who may not read queries is refused, and who may not search the index; as docs/deploy.md."""
+    word, name = site.sample.words[7], site.new()
+    body = {"query": {"meta4_similar": {FIELD: {"id": "{{like}}", "k": 5}}}, "_source": False}
+    file = site.folder / f"{name}.json"
+    file.write_text(json.dumps(
+        {"index": BASE, "parameters": {"like": {"type": "string"}}, "body": body}
+    ))  # fmt: skip
+    monkeypatch.setenv("META4_URL", site.url("admin"))
+    run("query", "put", name, file)
+    expected = Meta4(site.url("admin")).run(name, like=word)["hits"]
+    everything, none = MAY_READ[site.name], ["indices:admin/get"]
+    none = none if site.name == "opensearch" else ["monitor"]
+    for actions, queries, may in (
+        (everything, ["read"], True), (everything, [], False), (none, ["read"], False),
+    ):  # fmt: skip
+        engine = site.engine.__class__.at(through(query_account(site, actions, queries)))
+        for method, target in (("GET", f"{name}?like={word}"), ("POST", f"{name}@1?like={word}")):
+            if may:
+                found = engine.request(method, f"/_meta4/query/{target}")["hits"]
+                assert found["hits"] == expected["hits"]
+                continue
+            with pytest.raises(RefusedError) as refused:
+                engine.request(method, f"/_meta4/query/{target}")
+            assert refused.value.status == 403
+    putter = query_account(site, none, PUTS_QUERIES[site.name])
+    monkeypatch.setenv("META4_URL", putter)
+    file.write_text(file.read_text().replace('"k": 5', '"k": 6'))
+    run("query", "put", name, file)
+    run("query", "drop", name, "--yes")
+
+
+#: What docs/deploy.md says of `query put` and `query drop`, on the index of queries.
+PUTS_QUERIES = {"opensearch": ["read", "index"], "elasticsearch": ["read", "index"]}
+
+
+def query_account(site, actions, on_queries):
+    """The URL of a user with these rights on our indexes and on queries, who may read models."""
+    if site.name == "elasticsearch":
+        name = site.new()
+        granted = [("perm-*", actions), ("meta4-models", ["read"]), ("meta4-queries", on_queries)]
+        indices = [{"names": [p], "privileges": rights} for p, rights in granted if rights]
+        role = {"cluster": ["monitor"], "indices": indices}
+        site.engine.request("PUT", f"/_security/role/{name}", role)
+        user = {"password": PASSWORD, "roles": [name]}
+        site.engine.request("PUT", f"/_security/user/{name}", user)
+        return site.url(name)
+    more = [{"index_patterns": ["meta4-queries"], "allowed_actions": on_queries}]
+    return reader_url(site, actions, "cluster_composite_ops", also=more if on_queries else [])
 
 
 def page_by(url, path=""):
