@@ -1,13 +1,17 @@
-"""Texts of a file's documents, to make embeddings of."""
+"""Texts of files, to make embeddings of: of documents, whole or in chunks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from .documents import Document, Refusal, Several, value_at
+from .documents import Document, Refusal, Several, put_at, value_at
 from .files.sources import check_files, count_rows, read_documents
 from .json_values import JsonError, to_json
+
+#: The field of a chunk that names the document it is of.
+CHUNK_OF = "chunk_of"
 
 
 class Text(NamedTuple):
@@ -33,28 +37,62 @@ class TextSource:
         if path.suffix == ".npy":
             raise InputError(f"{path}: rows of .npy have no texts; expected .ndjson or .parquet")
         check_files([path], fields=[field])
-        self._path, self._field = path, field
+        self._path, self.field = path, field
         #: How many documents there are, where that can be told without reading all.
         self.n_rows = count_rows(path)
 
     def __iter__(self) -> Iterator[Text | Refusal]:
         """Each text, or why a document has none; in the order of the file."""
-        for document in read_documents(self._path, field=self._field):
+        for document in read_documents(self._path, field=self.field):
             yield document if isinstance(document, Refusal) else self._text_of(document)
 
     def _text_of(self, document: Document) -> Text | Refusal:
-        text = value_at(document.source, self._field)
+        text = value_at(document.source, self.field)
         if isinstance(text, Several):
-            return Refusal.of(document, f"{self._field}: {text.fault}")
+            return Refusal.of(document, f"{self.field}: {text.fault}")
         if text is None:
-            return Refusal.of(document, f"no field {self._field!r}")
+            return Refusal.of(document, f"no field {self.field!r}")
         if not isinstance(text, str):
             got = type(text).__name__
-            return Refusal.of(document, f"{self._field}: expected a text, got {got}")
+            return Refusal.of(document, f"{self.field}: expected a text, got {got}")
         if not text.strip():
-            return Refusal.of(document, f"{self._field}: an empty text")
+            return Refusal.of(document, f"{self.field}: an empty text")
         try:
             to_json(document.source)  # what cannot be written is better known before the work
         except JsonError as error:
             return Refusal.of(document, str(error))
         return Text(document, text)
+
+
+class Chunks:
+    """Each text in pieces, every one a document of its own with all the fields of its text's.
+
+    Of a document `a` they are `a#0`, `a#1` and so on, with `chunk_of` "a".
+
+    Args:
+        texts: whole ones.
+        cut: into pieces, one at least.
+    """
+
+    def __init__(self, texts: TextSource, cut: Callable[[str], list[str]]) -> None:
+        self._texts, self._cut = texts, cut
+        #: How many texts were cut so far.
+        self.n_texts = 0
+
+    def __iter__(self) -> Iterator[Text | Refusal]:
+        """Each piece, or why there is none of a document; in the order of the texts."""
+        for one in self._texts:
+            if isinstance(one, Refusal):
+                yield one
+            elif one.document.id is None:
+                yield Refusal.of(one.document, "no _id, after which its chunks would be named")
+            elif CHUNK_OF in one.document.source:
+                reason = f"has a field {CHUNK_OF!r}, which its chunks would have"
+                yield Refusal.of(one.document, reason)
+            else:
+                self.n_texts += 1
+                for i, piece in enumerate(self._cut(one.text)):
+                    document = one.document.copied(self._texts.field)
+                    put_at(document.source, self._texts.field, piece)
+                    document.source[CHUNK_OF] = document.id
+                    yield Text(replace(document, id=f"{document.id}#{i}"), piece)

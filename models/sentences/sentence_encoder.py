@@ -64,14 +64,14 @@ class SentenceEncoder:
                 f"not an encoder: expected an output {PER_TEXT} or {PER_TOKEN}, got "
                 f"{', '.join(outputs) or 'none'}"
             )
-        self._session, self._tokens = session, tokens
+        self._session, self.tokens = session, tokens
         self._output = PER_TEXT if PER_TEXT in outputs else PER_TOKEN
         self._has_segments = SEGMENTS in given
 
     @property
     def most_tokens(self) -> int:
         """What a text is cut to."""
-        return self._tokens.most
+        return self.tokens.most
 
     @property
     def dims(self) -> int:
@@ -92,12 +92,12 @@ class SentenceEncoder:
         Raises:
             ArtifactError: the network cannot be run, or gives something else than numbers by text.
         """
-        rows, n_cut = self._tokens.of(texts)
+        rows, n_cut = self.tokens.of(texts)
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))  # most memory at once first
         parts = []
         for start in range(0, len(order), _BATCH):
             batch = [rows[i] for i in order[start : start + _BATCH]]
-            parts.append(self._run(self._tokens.padded(batch)))
+            parts.append(self._run(self.tokens.padded(batch)))
             if advance is not None:
                 advance(len(batch))
         sorted_embeddings = np.concatenate(parts)

@@ -22,6 +22,21 @@ class Padded(NamedTuple):
     mask: NDArray[np.int64]
 
 
+class Place(NamedTuple):
+    """Where a token stands in its text.
+
+    Attributes:
+        start: its first letter.
+        end: behind its last.
+        part: which of the pieces it is of that the tokenizer makes of a text before all else, and
+            each of which it takes by itself: words and signs.
+    """
+
+    start: int
+    end: int
+    part: int | None
+
+
 class Tokens:
     """A tokenizer that cuts and fills up as we say, whatever its file says.
 
@@ -55,6 +70,21 @@ class Tokens:
         encodings = self._tokenizer.encode_batch(list(texts))
         cut = sum(bool(encoding.overflowing) for encoding in encodings)
         return [encoding.ids for encoding in encodings], cut
+
+    def places(self, text: str) -> list[Place]:
+        """Where each token of a text stands in it; nothing is cut."""
+        self._tokenizer.no_truncation()
+        try:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        finally:
+            self._tokenizer.enable_truncation(self.most)
+        spans = zip(encoding.offsets, encoding.word_ids, strict=True)
+        return [Place(start, end, part) for (start, end), part in spans]
+
+    @property
+    def n_marks(self) -> int:
+        """How many of a text's tokens are marks about it, as of its first and last place."""
+        return int(self._tokenizer.num_special_tokens_to_add(False))
 
     def padded(self, rows: Sequence[Sequence[int]]) -> Padded:
         """A batch, one row at least, filled up to its longest."""

@@ -126,7 +126,7 @@ def test_how_many_were_cut_is_said(tmp_path, encoder):
     )
     done = embed_text(source, tmp_path / "y.ndjson", encoder)
     assert done.returncode == 0
-    assert done.stdout.endswith("y.ndjson, 2 texts cut at 3 tokens\n")
+    assert done.stdout.endswith("y.ndjson, 2 texts cut at 3 tokens (--chunk takes all of them)\n")
     done = embed_text(source, tmp_path / "y.npy", encoder, "--json")
     assert json.loads(done.stdout) == {
         "file": str(tmp_path / "y.npy"),
@@ -168,3 +168,48 @@ def test_the_published_encoder_is_the_default(tmp_path):
     assert "3 embeddings of 384 dimensions" in done.stdout
     cat, law, cats = np.load(tmp_path / "y.npy")
     assert cat @ cats > 0.6 > 0.3 > cat @ law
+
+
+def test_chunks_are_documents_with_the_fields_of_theirs(tmp_path, encoder):
+    (encoder / "sentence_bert_config.json").write_text('{"max_seq_length": 3}')
+    long = {"_id": "a", "_routing": "r", "body": {"text": "paris is in france is"}, "n": 7}
+    source = write(
+        tmp_path / "x.ndjson",
+        long,
+        {"_id": "b", "body.text": "berlin"},
+        {"body": {"text": "paris"}},
+        {"_id": "c", "body": {"text": "paris"}, "chunk_of": "x"},
+    )
+    out, options = tmp_path / "y.ndjson", ("--chunk", 3, "--overlap", 1)
+    done = embed_text(source, out, encoder, *options, field="body.text")
+    assert (done.returncode, done.stdout) == (
+        2,
+        f"3 embeddings of 6 dimensions are in {out}, chunks of 2 texts, 2 documents left out\n",
+    )
+    assert "line 3: no _id, after which its chunks would be named" in done.stderr
+    assert "line 4: has a field 'chunk_of', which its chunks would have" in done.stderr
+    rows = rows_of(out)
+    texts = ["paris is in", "in france is", "berlin"]
+    vectors = np.array([row.pop("embedding") for row in rows])
+    assert rows == [
+        long | {"_id": "a#0", "body": {"text": texts[0]}, "chunk_of": "a"},
+        long | {"_id": "a#1", "body": {"text": texts[1]}, "chunk_of": "a"},
+        {"_id": "b#0", "body.text": "berlin", "chunk_of": "b"},
+    ]
+    assert np.abs(vectors - [mean_of_words(text) for text in texts]).max() < 1e-6
+    done = embed_text(source, out, encoder, "--chunk", 3, "--json", field="body.text")
+    counts = {"texts": 2, "chunks": 3, "dims": 6, "cut": 0, "refused": 2}
+    assert json.loads(done.stdout) == {"file": str(out), **counts}
+
+
+def test_chunks_that_cannot_be_leave_nothing(tmp_path, encoder):
+    source = write(tmp_path / "x.ndjson", {"text": "paris"})
+    for options, words in (
+        (("--overlap", 1), "--overlap is that of chunks; give --chunk, too"),
+        (("--chunk", 257), "--chunk: expected 1 to 256 tokens"),
+        (("--chunk", 4, "--overlap", 4), "--overlap: expected fewer than the 4 tokens"),
+        (("--chunk", 4), "none of 1 documents has an _id and a text in 'text'"),
+    ):
+        done = embed_text(source, tmp_path / "y.ndjson", encoder, *options)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "y.ndjson").exists()

@@ -13,9 +13,10 @@ from ....errors import ArtifactError, InputError
 from ....ingest.documents import Document, Refusal
 from ....ingest.files.embeddings_file import embeddings_file
 from ....ingest.images import Image, ImageSource
-from ....ingest.texts import TextSource
+from ....ingest.texts import Chunks, TextSource
 from ....models.graphs.runtime import open_session
 from ....models.images.image_models import IMAGE_MODELS, load_image_network
+from ....models.sentences.chunks import Chunker
 from ....models.sentences.sentence_models import SENTENCE_MODELS, load_sentence_encoder
 from ..common import counting, json_option, notes, print_json
 
@@ -26,7 +27,8 @@ _BATCH = 32
 _WINDOW = 4096
 _SHOWN = 20
 
-_out_option = click.option(
+#: `--out`, for commands that make embeddings.
+out_option = click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
@@ -55,7 +57,7 @@ def embed_group() -> None:
     help="Pixels of a side that images are brought to. Default: what the network was trained "
     "with, 224, 240 or 260; fewer are quicker.",
 )
-@_out_option
+@out_option
 @json_option
 def images_command(source: Path, name: str, size: int | None, out: Path, as_json: bool) -> None:
     """Embed the images of SOURCE, a folder or an .npz file.
@@ -80,7 +82,7 @@ def images_command(source: Path, name: str, size: int | None, out: Path, as_json
             advance(len(batch))
         if not n:
             raise InputError(f"{source}: none of {len(refused)} files is an image that can be read")
-    _note(refused)
+    note_refused(refused)
     if as_json:
         print_json({"file": str(out), "images": n, "dims": dims, "refused": len(refused)})
     else:
@@ -102,9 +104,30 @@ def images_command(source: Path, name: str, size: int | None, out: Path, as_json
     help="all-MiniLM-L6-v2 (minilm-l6: English, 384 dimensions), or a folder with model.onnx and "
     "tokenizer.json.",
 )
-@_out_option
+@click.option(
+    "--chunk",
+    type=int,
+    metavar="N",
+    help="Cut texts into chunks of at most N of the encoder's tokens, each a document of its own. "
+    "Default: only the beginning of a long text is taken.",
+)
+@click.option(
+    "--overlap",
+    type=click.IntRange(0),
+    metavar="M",
+    help="Tokens that a chunk has of the one before it, at most. Default: an eighth of --chunk.",
+)
+@out_option
 @json_option
-def text_command(source: Path, field: str, reference: str, out: Path, as_json: bool) -> None:
+def text_command(
+    source: Path,
+    field: str,
+    reference: str,
+    chunk: int | None,
+    overlap: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
     """Embed a field of the documents of SOURCE, .ndjson or .parquet.
 
     SOURCE is read as `meta4 ingest` reads it; in .ndjson a document keeps its id and its fields,
@@ -112,33 +135,51 @@ def text_command(source: Path, field: str, reference: str, out: Path, as_json: b
     text the first tokens are taken, 256 or what the folder says, and how many were cut is said.
     Documents without a text are said, and the exit code is 2.
 
+    With --chunk all of a text is taken, cut between words: a document `a` becomes `a#0`, `a#1` and
+    so on, each with the fields of `a`, its own piece in FIELD, and "chunk_of": "a".
+
     Example: meta4 embed text articles.ndjson --field title --out vectors.ndjson
+
+    Example: meta4 embed text books.ndjson --field body --chunk 256 --out chunks.ndjson
     """
+    if overlap is not None and chunk is None:
+        raise InputError("--overlap is that of chunks; give --chunk, too")
     file = embeddings_file(out)
     if source.resolve() == out.resolve():
         raise InputError(f"{out} would be written while it is read; name another with --out")
     texts = TextSource(source, field)
     encoder = load_sentence_encoder(reference)
+    chunks = None
+    if chunk is not None:
+        overlap = chunk // 8 if overlap is None else overlap
+        chunks = Chunks(texts, Chunker(encoder.tokens, chunk, overlap).cut)
+    total, unit = (texts.n_rows, "texts") if chunks is None else (None, "chunks")
     refused: list[Refusal] = []
-    stream = _accepted(texts, refused)
+    stream = _accepted(texts if chunks is None else chunks, refused)
     n = dims = n_cut = 0
-    with file, counting("embedding", texts.n_rows, "texts") as advance:
+    with file, counting("embedding", total, unit) as advance:
         while window := list(islice(stream, _WINDOW)):
             encoded = encoder.encode([one.text for one in window], advance)
             file.write([one.document for one in window], encoded.embeddings)
             n, dims = n + len(window), encoded.embeddings.shape[1]
             n_cut += encoded.n_cut
         if not n:
-            _note(refused)
-            raise InputError(f"{source}: none of {len(refused)} documents has a text in {field!r}")
-    _note(refused)
+            note_refused(refused)
+            named = "a text in" if chunks is None else "an _id and a text in"
+            raise InputError(f"{source}: none of {len(refused)} documents has {named} {field!r}")
+    note_refused(refused)
     if as_json:
         counts = {"texts": n, "dims": dims, "cut": n_cut, "refused": len(refused)}
+        if chunks is not None:
+            counts |= {"texts": chunks.n_texts, "chunks": n}
         print_json({"file": str(out), **counts})
     else:
-        cut = f", {n_cut:,} texts cut at {encoder.most_tokens} tokens" if n_cut else ""
+        of = "" if chunks is None else f", chunks of {chunks.n_texts:,} texts"
+        cut = f", {n_cut:,} {unit} cut at {encoder.most_tokens} tokens" if n_cut else ""
+        if n_cut and chunks is None:
+            cut += " (--chunk takes all of them)"
         left = f", {len(refused):,} documents left out" if refused else ""
-        click.echo(f"{n:,} embeddings of {dims} dimensions are in {out}{cut}{left}")
+        click.echo(f"{n:,} embeddings of {dims} dimensions are in {out}{of}{cut}{left}")
     if refused:
         raise SystemExit(InputError.exit_code)
 
@@ -152,7 +193,8 @@ def _accepted(source: Iterable[T | Refusal], refused: list[Refusal]) -> Iterator
             yield one
 
 
-def _note(refused: list[Refusal]) -> None:
+def note_refused(refused: list[Refusal]) -> None:
+    """Say of the first documents that were left out why they were."""
     for one in refused[:_SHOWN]:
         notes.print(f"{one.origin}: {one.reason}")
 
