@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 $(TRAIN): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train,images,texts]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train,images,texts,words]'
 	@touch $@
 
 demo: $(STAMP) ## Hash real word vectors into a real OpenSearch and compare (ARGS=--json)

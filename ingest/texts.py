@@ -1,17 +1,20 @@
-"""Texts of files, to make embeddings of: of documents, whole or in chunks."""
+"""Texts of files, to make embeddings of: of documents, whole or in chunks, or as they run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
 from .documents import Document, Refusal, Several, put_at, value_at
-from .files.sources import check_files, count_rows, read_documents
+from .files.sources import KINDS, check_files, count_rows, read_documents
+from .files.text_files import opened_text, read_running_text
 from .json_values import JsonError, to_json
 
 #: The field of a chunk that names the document it is of.
 CHUNK_OF = "chunk_of"
+#: Of a corpus's documents without a text so many are kept, to be shown.
+_KEPT = 20
 
 
 class Text(NamedTuple):
@@ -96,3 +99,50 @@ class Chunks:
                     put_at(document.source, self._texts.field, piece)
                     document.source[CHUNK_OF] = document.id
                     yield Text(replace(document, id=f"{document.id}#{i}"), piece)
+
+
+class Corpus:
+    """Running text of files, read anew each time.
+
+    Args:
+        files: text, a line each; or documents.
+        field: of the documents' text; None for lines.
+
+    Raises:
+        InputError: no such file, one given twice, or not of the kind that `field` says.
+        MissingExtraError: Parquet without pyarrow.
+    """
+
+    def __init__(self, files: Sequence[Path], field: str | None) -> None:
+        self._files = files
+        self._sources: list[TextSource] = []
+        #: Of the last time that it was read: documents without a text, the first of them.
+        self.refused: list[Refusal] = []
+        self.n_refused = 0
+        for path in files:
+            if [one.resolve() for one in files].count(path.resolve()) > 1:
+                raise InputError(f"{path} is given twice; name each file once")
+            if field is not None and path.suffix == ".txt":
+                raise InputError(f"{path}: lines of text have no fields; leave out --field")
+            if field is not None:
+                self._sources.append(TextSource(path, field))
+            elif path.suffix in KINDS:
+                raise InputError(f"{path}: of documents, name the field of their text: --field")
+            else:
+                with opened_text(path):
+                    pass
+
+    def __iter__(self) -> Iterator[str]:
+        """Each text, in the order of the files."""
+        self.refused, self.n_refused = [], 0
+        if not self._sources:
+            for path in self._files:
+                yield from read_running_text(path)
+        for source in self._sources:
+            for one in source:
+                if not isinstance(one, Refusal):
+                    yield one.text
+                    continue
+                self.n_refused += 1
+                if len(self.refused) < _KEPT:
+                    self.refused.append(one)

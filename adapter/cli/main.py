@@ -16,6 +16,7 @@ from .index.group import index_group
 from .index.move import alias_command, rehash_command, rollback_command
 from .ingest import ingest_command
 from .model.embed import embed_group
+from .model.embed_words import words_command
 from .model.group import model_group
 from .model.train import train_command
 from .named import query_group
@@ -55,6 +56,8 @@ for command in (
 
 for command in (alias_command, rehash_command, rollback_command, doctor_command):
     index_group.add_command(command)
+
+embed_group.add_command(words_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -56,11 +56,13 @@ def embeddings_file(out: Path) -> EmbeddingsFile:
             one id a line beside it, .txt.
 
     Raises:
-        InputError: another ending.
+        InputError: another ending, or no such folder.
     """
     kinds = {".ndjson": _NdjsonFile, ".npy": _NpyFile}
     if out.suffix not in kinds:
         raise InputError(f"{out}: expected a file ending in .ndjson or .npy")
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: there is no folder {out.parent}")
     return kinds[out.suffix](out)
 
 

@@ -19,6 +19,10 @@ from .text_files import opened_text, read_lines
 #: Of a line that is too long, in its refusal.
 _SHOWN = 1000
 _NUMBERS = (int, float, Decimal)
+#: What a file of documents or vectors is, by its ending.
+KINDS = {".npy": "npy", ".parquet": "parquet", ".pq": "parquet"} | dict.fromkeys(
+    (".ndjson", ".jsonl", ".json"), "ndjson"
+)
 
 
 def read_documents(
@@ -234,14 +238,12 @@ def count_rows(path: Path) -> int | None:
 def _kind(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    kinds = {".npy": "npy", ".parquet": "parquet", ".pq": "parquet"}
-    kinds |= {".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson"}
-    if path.suffix not in kinds:
+    if path.suffix not in KINDS:
         raise InputError(
             f"{path}: expected a file ending in .npy, .parquet, .ndjson or .jsonl, "
             f"got {path.suffix or 'no ending'!r}"
         )
-    return kinds[path.suffix]
+    return KINDS[path.suffix]
 
 
 def _load_npy(path: Path) -> NDArray[Any]:

