@@ -26,7 +26,7 @@ def in_file(blocks: Iterable[Embeddings], dims: int) -> Embeddings:
     with TemporaryFile() as file:
         n = 0
         for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype=np.float32))
+            file.write(np.ascontiguousarray(block, dtype=np.float32).data)
             n += len(block)
         file.flush()
         if n == 0:
@@ -89,7 +89,8 @@ class BucketRows:
         for number, (start, end) in enumerate(self.spans()):
             sums[number] = self.rows[start:end].sum(axis=0)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
+        np.divide(sums, lengths, out=sums, where=lengths > 0)
+        return sums
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """Where each bucket's rows begin and end."""

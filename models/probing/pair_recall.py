@@ -125,13 +125,13 @@ def draw_pairs(
     n_pairs = 0
     for start in range(0, len(chosen), _AT_ONCE):
         some = chosen[start : start + _AT_ONCE]
-        for a, others in _partners(rows, some, min_cosine):
+        for row, others in _partners(rows, some, min_cosine):
             kept = rng.permutation(others)[:_PER_ROW]
-            each = row_weights[not in_pairs[a]] * len(others) / len(kept)
-            found.append((np.full(len(kept), a), kept, np.full(len(kept), each)))
+            each = row_weights[not in_pairs[row]] * len(others) / len(kept)
+            found.append((np.full(len(kept), row), kept, np.full(len(kept), each)))
             n_pairs += len(others)
         progress(min(start + _AT_ONCE, len(chosen)), len(chosen))
-    a, b, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    a, b, weights = (np.concatenate([part[i] for part in found]) for i in range(3))
     kinds = (~in_pairs[a]).astype(np.int64)
     both = (row_weights[0], row_weights[1])
     return PairSample(a, b, kinds, weights, both, n_pairs, len(chosen))

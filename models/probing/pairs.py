@@ -109,13 +109,13 @@ class BucketJoin:
 
     def _once(self, pairs: Pairs) -> Pairs:
         """Without those that come from the other side too, and without a row and itself."""
-        a, b, _ = pairs
+        a, b, cosines = pairs
         if self.looked_into is None:
             kept = a < b
         else:
             own, other = self.rows.buckets[a], self.rows.buckets[b]
             kept = np.where(own == other, a < b, (own < other) | ~self._looks(a, b))
-        return Pairs(*(part[kept] for part in pairs))
+        return Pairs(a[kept], b[kept], cosines[kept])
 
 
 def close_pairs(
