@@ -10,6 +10,7 @@ import click
 from ..._version import __version__
 from ...errors import Meta4Error
 from .demo import demo_command
+from .duplicates import duplicates_command
 from .index.copy import copy_command
 from .index.doctor import doctor_command
 from .index.group import index_group
@@ -44,6 +45,7 @@ for command in (
     copy_command,
     similar_command,
     analogy_command,
+    duplicates_command,
     explain_command,
     query_group,
     eval_command,

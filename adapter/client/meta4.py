@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from ...errors import EmbeddingError
+from ...errors import EmbeddingError, InputError
 from ...ingest.documents import Document, checked
+from ...models.embeddings import Progress, no_progress
 from ..engines.access import Access
 from ..engines.connection import Client, connect, engine_of
 from ..engines.engine import Engine
 from ..fields.shelf import FRESH_FOR
+from ..fields.vectors.duplicates import Duplicates
 from ..load.loader import LoadReport
 from ..search.planned import Planned
 from ..searches import SearchKeeper
@@ -141,6 +143,42 @@ class Meta4:
             for document in hashed.documents:
                 action: Body = {"_index": index, "_source": document.source}
                 yield action if document.id is None else action | {"_id": document.id}
+
+    def duplicates(
+        self,
+        *,
+        index: str,
+        min_cosine: float,
+        field: str | None = None,
+        recall: float = 0.99,
+        progress: Progress = no_progress,
+    ) -> Duplicates:
+        """All pairs of an index's documents that are at least so similar, each once.
+
+        >>> for a, b, cosine in meta4.duplicates(index="words", min_cosine=0.95):
+        ...     print(a, b, cosine)
+
+        The index is read whole, as it is now, its vectors into temporary files, two to three times
+        their size. Which share of all pairs is found is measured: `Duplicates.recall`.
+
+        Args:
+            index: one index, or an alias of one.
+            min_cosine: above 0, 1 at most.
+            field: the hashed field, where the index has several.
+            recall: the share of all pairs to find; 1 compares every document with every other.
+            progress: called with (stage, done, total).
+
+        Raises:
+            InputError: a field of texts, several indexes, a cosine or a recall that cannot be.
+            NotFoundError: no such index, or not a hashed one, or no such field.
+            EngineError: the server failed or refused.
+        """
+        known = self.engine.run(self.core.catalog.get(index))
+        hashed = known.field(field)
+        if len(known.concrete) != 1:
+            names = ", ".join(sorted(known.concrete))
+            raise InputError(f"{index!r} names {names}; look for duplicates in one index at a time")
+        return hashed.duplicates(self.engine, index, min_cosine, recall, progress)
 
     def plan(
         self, *, index: str, body: Mapping[str, Any], exact: bool = False

@@ -8,11 +8,12 @@ and a line in `kinds.py`.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ...errors import InputError
 from ...ingest.hashers import Hasher
 from ...mappings.spec import BoundEncoder, FieldSpec, FirstPhase, Hashing, Strategy
+from ...models.embeddings import Progress
 from ...models.probing.ranking import Plan
 from ..engines.calls import Calls, Json, Steps
 from ..engines.engine import Engine
@@ -22,6 +23,9 @@ from .promise import Promise
 from .scope import Scope
 from .shelf import Shelf
 from .succession import Succession
+
+if TYPE_CHECKING:
+    from .vectors.duplicates import Duplicates
 
 Level = Literal["fine", "act"]
 
@@ -182,6 +186,19 @@ class Field(ABC):
         Args:
             written_before: whether they come out of an index of the same vectors.
         """
+
+    def duplicates(
+        self, engine: Engine, index: str, min_cosine: float, recall: float, progress: Progress
+    ) -> "Duplicates":
+        """All pairs of an index's documents that are at least so similar.
+
+        Raises:
+            InputError: such a field has no cosines; or one that cannot be.
+        """
+        raise InputError(
+            f"field {self.spec.field!r} of index {index!r} holds {self.value_name}s, which have no "
+            f"cosine; ask for the near-duplicates of one at a time: meta4 similar"
+        )
 
     # An index.
 

@@ -118,6 +118,7 @@ def search(site):
     run("analogy", "man", "king", "woman", "--index", BASE)
     run("explain", body, "--index", BASE)
     run("eval", BASE, "--queries", 3)
+    run("duplicates", BASE, "--min-cosine", 0.9)
 
 
 def make(site):
@@ -166,7 +167,7 @@ def push(site):
 
 
 COMMANDS = {
-    "`similar`, `analogy`, `explain`, `eval`": search,
+    "`similar`, `analogy`, `explain`, `eval`, `duplicates`": search,
     "`index list`": lambda site: run("index", "list"),
     "`index show`": lambda site: run("index", "show", BASE),
     "`index create`": make,

@@ -9,7 +9,7 @@ from ....ingest.hashers import DocumentHasher, Hasher
 from ....ingest.pipeline import check_pipeline_fits, pipeline_body
 from ....mappings.fields import ENCODER, TEXT, HashedField
 from ....mappings.spec import OF_ITS_TIME, FieldSpec, FirstPhase, Hashing, IndexSpec, ModelRef
-from ....models.embeddings import embedding_fault
+from ....models.embeddings import Progress, embedding_fault
 from ....models.model import HashModel
 from ....models.probing.calibration import more_careful
 from ....models.probing.directory import Directory
@@ -25,6 +25,7 @@ from ..field import Field, Finding, Options
 from ..scope import Scope
 from ..shelf import Key, Shelf
 from .directory import Directories, read_directories
+from .duplicates import Duplicates, find_duplicates
 from .encoding import check_encoder, check_no_encoder, texts_finding, with_vectors_of_texts
 from .findings import bucket_finding, drift_finding
 from .first_phase import directions_for, first_phase_in_words
@@ -183,6 +184,12 @@ class VectorField(Field):
     def fault(self, value: Any) -> str | None:
         """See `Field`."""
         return embedding_fault(value, self.spec.dims)
+
+    def duplicates(
+        self, engine: Engine, index: str, min_cosine: float, recall: float, progress: Progress
+    ) -> Duplicates:
+        """See `Field`."""
+        return find_duplicates(engine, index, self.spec, min_cosine, recall, progress)
 
     # An index.
 
