@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients bench-dims bench-memory bench-many bench-serve summary clean
+.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients bench-duplicates bench-dims bench-memory bench-many bench-serve summary clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -85,6 +85,9 @@ bench-many: $(TRAIN) ## Ten million vectors on one node with little memory (over
 
 bench-serve: $(STAMP) ## What the gateway costs; needs nginx and wrk (ten minutes; ARGS=endurance: whether it lasts)
 	$(BIN)/python -m benchmarks.serve$(addprefix .,$(firstword $(ARGS))) $(wordlist 2,99,$(ARGS))
+
+bench-duplicates: $(STAMP) ## Pairs of all words at cosine 0.9, by buckets beside exact (ten minutes)
+	$(BIN)/python -m benchmarks.duplicates $(ARGS)
 
 summary: $(STAMP) ## Write README's table and plot from benchmarks/results (the benchmarks do too)
 	$(BIN)/python -m benchmarks.summary
