@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from ...errors import InputError
 from ...models.faults import first_fault
 from ..engines.names import check_index
-from ..search.clauses import find_sites
+from ..search.sites import find_sites
 from .parameters import OF_THE_ANSWER, Parameter
 from .places import NAME, check_place, filled, places_in
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from ...errors import InputError
-from ..search.clauses import DEEPEST, Path
+from ..search.clauses import DEEPEST
+from ..search.sites import Path
 from .parameters import IN_TEXT, Parameter
 
 #: What a parameter may be called: what Python, too, can.
