@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TRAIN := $(VENV)/.installed-train
 ARGS ?=
 
-.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients bench-duplicates bench-dims bench-memory bench-many bench-serve summary clean
+.PHONY: help setup demo test fuzz check format docs bench bench-promise bench-models bench-storage bench-scale bench-reliability bench-dash bench-clients bench-duplicates bench-dims bench-memory bench-many bench-texts bench-serve summary clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -79,6 +79,9 @@ bench-dims: $(TRAIN) ## What a first phase saves: sentence embeddings and words 
 
 bench-memory: $(TRAIN) ## What requests cost where memory is short: a node in a memory cgroup (over an hour)
 	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-texts: $(TRAIN) ## Questions in words: by words, by vectors, by both (ten minutes)
+	$(BIN)/python -m benchmarks.texts $(ARGS)
 
 bench-many: $(TRAIN) ## Ten million vectors on one node with little memory (over an hour)
 	$(BIN)/python -m benchmarks.memory.many $(ARGS)

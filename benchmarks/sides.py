@@ -13,6 +13,7 @@ from meta4.adapter.catalog import read_spec
 from meta4.adapter.cli.common import counting
 from meta4.adapter.engines.engine import Engine
 from meta4.adapter.fields.recall import recall_by_score
+from meta4.adapter.fields.vectors.tuning.tune import N_QUERIES
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
 from meta4.adapter.measure import comparison
@@ -34,7 +35,6 @@ Filters = Mapping[bytes, Body | None]
 NO_FILTERS: Filters = {}
 #: Every second or third vector of a larger set is enough to find its cells.
 _TRAINED_ON = 400_000
-_TUNED_ON = 2000
 _MARK = "bench"
 
 
@@ -90,13 +90,15 @@ class Sides:
         engine: they are on.
         world: they are of.
         k: that is asked for.
+        n_tuned: queries that ours are tuned with; each is searched exactly.
     """
 
-    def __init__(self, engine: Engine, world: World, k: int = K) -> None:
+    def __init__(self, engine: Engine, world: World, k: int = K, n_tuned: int = N_QUERIES) -> None:
         self.engine = engine
         self.meta4 = Meta4(engine)
         self.world = world
         self.k = k
+        self.n_tuned = n_tuned
 
     def index(self, side: Side) -> str:
         """What it is called."""
@@ -117,7 +119,7 @@ class Sides:
             left = self.engine.mappings(index)[index].get("_meta", {}).get(_MARK, {})
             if left.get("of") == of:
                 loaded: Json = left["loaded"]
-                return loaded
+                return loaded if model is None else self._tuned(index, of, loaded, model)
         self.engine.delete_index(index)
         if isinstance(side, Ours):
             assert model is not None
@@ -126,7 +128,7 @@ class Sides:
             self.engine.create_index(index, self._graph_body(side))
             loaded = self._load(index, None)
         self.engine.put_meta(index, {_MARK: {"of": of, "loaded": loaded}})
-        return loaded
+        return loaded if model is None else self._tuned(index, of, loaded, model)
 
     def ours(self, side: Ours, recall: float, filters: Filters = NO_FILTERS) -> comparison.Search:
         """The whole request at a recall, with its rewriting."""
@@ -201,16 +203,23 @@ class Sides:
             first_phase=side.first_phase,
         )
         self.meta4.forget(index)
-        loaded = self._load(index, self.engine.run(self.meta4.core.hasher(index)))
+        return self._load(index, self.engine.run(self.meta4.core.hasher(index)))
+
+    def _tuned(self, index: str, of: str, loaded: Json, model: HashModel) -> Json:
+        """Tune an index that is loaded, unless a run before did; gives what both took."""
+        if "tune_s" in loaded:
+            return loaded
         clock = time.monotonic()
-        with counting("tuning", _TUNED_ON, "queries") as progress:
-            tune_index(self.engine, index, progress=progress)
+        with counting("tuning", self.n_tuned, "queries") as progress:
+            tune_index(self.engine, index, n_queries=self.n_tuned, progress=progress)
         self.meta4.forget(index)
         spec = read_spec(self.engine, index)
         assert isinstance(spec, IndexSpec)
         windows = None if spec.windows is None else spec.windows.model_dump()
         tuned = {"tune_s": time.monotonic() - clock, "directions": spec.sketch, "windows": windows}
-        return loaded | tuned | {"cells": model.n_buckets}
+        loaded = loaded | tuned | {"cells": model.n_buckets}
+        self.engine.put_meta(index, {_MARK: {"of": of, "loaded": loaded}})
+        return loaded
 
     def _graph_body(self, side: Graph) -> Body:
         """On unit vectors, with their product where a graph's cosine takes longer."""

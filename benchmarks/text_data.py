@@ -32,6 +32,14 @@ _LONGEST_FORTUNE = 400
 _WINDOW = 4096
 
 
+class Package(NamedTuple):
+    """One of Debian's packages: the line that says what it is, and what more is said of it."""
+
+    name: str
+    title: str
+    body: str
+
+
 class Texts(NamedTuple):
     """n texts, their ids, and (n, dims) float32 vectors of length 1, as float16 keeps them."""
 
@@ -95,6 +103,45 @@ def fortunes() -> Iterator[tuple[str, str]]:
                 if 0 < len(text) <= _LONGEST_FORTUNE and text not in seen:
                     seen.add(text)
                     yield f"{file.name}-{len(seen)}", text
+
+
+def packages() -> list[Package]:
+    """Debian's packages with their long descriptions, in the order of their names.
+
+    Of several with one title or one body the first.
+
+    Raises:
+        InputError: this is not Debian, or its mirror is out of reach.
+    """
+    found: dict[str, Package] = {}
+    with tempfile.TemporaryDirectory() as lists:
+        own = ("-o", "Acquire::Languages=en", "-o", f"Dir::State::lists={lists}")
+        try:
+            subprocess.run(["apt-get", *own, "update"], check=True, capture_output=True)
+            for file in sorted(Path(lists).glob("*_Translation-en*")):
+                reading = ["/usr/lib/apt/apt-helper", "cat-file", str(file)]
+                read = subprocess.run(reading, check=True, capture_output=True).stdout.decode()
+                for package in filter(None, map(_package, read.split("\n\n"))):
+                    found.setdefault(package.name, package)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise InputError(
+                f"packages' descriptions are Debian's, by apt-get ({error})"
+            ) from error
+    seen, kept = set[str](), []
+    for _, package in sorted(found.items()):
+        if not {package.title, package.body} & seen:
+            seen |= {package.title, package.body}
+            kept.append(package)
+    return kept
+
+
+def _package(stanza: str) -> Package | None:
+    """None of what has no body. A dot stands for an empty line."""
+    head, found, rest = stanza.partition("\nDescription-en: ")
+    title, *lines = rest.split("\n")
+    body = " ".join(line.strip() for line in lines if line.startswith(" ") and line != " .")
+    name = head.removeprefix("Package: ").partition("\n")[0]
+    return Package(name, title, body) if found and body else None
 
 
 SOURCES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
