@@ -1,5 +1,6 @@
 """A node in a memory cgroup, and the room that its page cache has there."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,12 +132,15 @@ def limited_node(
 ) -> Iterator[LimitedNode]:
     """A node that is started in a group of its own, with no page of its data in memory.
 
+    It is ended with us, by SIGTERM too.
+
     Args:
         server: one of `SERVERS`.
         data: its folder, with indexes.
         java: further options of the JVM, for OpenSearch.
         heap_mb: of the JVM.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     group = new_group()
     program: Server = _OpenSearch(java) if server == "opensearch" else SERVERS[server]
     node = EmbeddedNode(program, data=data, heap_mb=heap_mb, progress=downloading)
