@@ -26,13 +26,18 @@ def show_hits(answer: dict[str, Any], as_json: bool, fields: Sequence[str] = ())
     beside = {name: answer[name] for name in ("aggregations",) if name in answer}
     if as_json:
         shown = [
-            {"id": hit["_id"], "score": hit["_score"], "source": hit.get("_source", {})}
+            {"id": hit.get("_id"), "score": hit.get("_score"), "source": hit.get("_source", {})}
             for hit in hits
         ]
         print_json({"took_ms": answer["took"], "hits": shown, **beside})
         return
     rows = [
-        [str(rank), hit["_id"], _score(hit["_score"]), *_texts(hit.get("_source", {}), fields)]
+        [
+            str(rank),
+            hit.get("_id"),
+            _score(hit.get("_score")),
+            *_texts(hit.get("_source", {}), fields),
+        ]
         for rank, hit in enumerate(hits, 1)
     ]
     print_table(["", "id", "score", *fields], rows)

@@ -109,6 +109,8 @@ def show_command(reference: str, url: str | None, as_json: bool) -> None:
 def run_command(reference: str, given: tuple[str, ...], url: str | None, as_json: bool) -> None:
     """Search by a named query; the newest version where none is named.
 
+    With --json the engine's answer, whole.
+
     Example: meta4 query run like -p word=berlin -p k=5
     """
     texts: dict[str, str] = {}
@@ -119,7 +121,11 @@ def run_command(reference: str, given: tuple[str, ...], url: str | None, as_json
         texts[name] = text
     meta4 = Meta4(engine_at(url))
     steps = run_named(meta4.engine.calls, meta4.core, reference, {}, texts)
-    show_hits(meta4.engine.run(steps), as_json)
+    answer = meta4.engine.run(steps)
+    if as_json:
+        print_json(answer)
+    else:
+        show_hits(answer, as_json)
 
 
 @query_group.command("drop")

@@ -50,13 +50,25 @@ class Definition(BaseModel):
             used.update(place.names)
         for name in self.parameters.keys() - used:
             raise InputError(f"parameter {name!r} is declared, and {{{{{name}}}}} is nowhere")
-        samples = {name: parameter.sample() for name, parameter in self.parameters.items()}
+        if "pit" in self.body:
+            raise InputError(
+                "body.pit: a point in time ends, and is of its own index; leave it out, and give "
+                "'index' what is to be searched"
+            )
+        faults = [fault for most in (False, True) if (fault := self._fault(most)) is not None]
+        if len(faults) == 2:  # of numbers some may be, small ones or large
+            raise faults[0]
+        return self
+
+    def _fault(self, most: bool) -> InputError | None:
+        """Why clauses cannot be read with values that may be given."""
+        samples = {name: one.sample(most=most) for name, one in self.parameters.items()}
         try:
             find_sites(filled(self.body, samples))
         except InputError as error:
             tried = orjson.dumps(samples).decode()[:_SHOWN]
-            raise InputError(f"{error}; tried with {tried}: a default is tried first") from error
-        return self
+            return InputError(f"{error}; tried with {tried}: a default is tried first")
+        return None
 
     @property
     def text(self) -> bytes:

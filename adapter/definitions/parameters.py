@@ -18,6 +18,8 @@ OF_THE_ANSWER = frozenset({"pretty"})
 _BOUNDED: frozenset[Type] = frozenset({"integer", "number"})
 #: What both engines and JSON libraries read as whole numbers.
 _LEAST, _MOST = -(2**63), 2**63 - 1
+#: As large as what a clause counts may be.
+_LARGE = 10_000
 #: Characters of a value in a message.
 _SHOWN = 60
 
@@ -80,8 +82,8 @@ class Parameter(BaseModel):
     def _makes_sense(self) -> "Parameter":
         if self.type not in _BOUNDED and not (self.min is None and self.max is None):
             raise ValueError(f"'min' and 'max' are for numbers, and this is a {self.type}")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"no number is {self._expected}")
+        if not self._is_within(self.sample()) and not self.has_default:
+            raise ValueError(f"no such number is {self._expected}")
         if self.has_default:
             self.checked("default", self.default)
         return self
@@ -132,14 +134,23 @@ class Parameter(BaseModel):
             raise self._refused(name, text) from None
         return self.checked(name, value)
 
-    def sample(self) -> Any:
-        """A value that may be given: the default, if there is one."""
+    def sample(self, *, most: bool = False) -> Any:
+        """A value that may be given: the default, if there is one.
+
+        Args:
+            most: of a number one of the largest.
+        """
         if self.has_default:
             return self.checked("default", self.default)
         value = _TYPES[self.type][2]
+        if self.type not in _BOUNDED:
+            return value
+        value = _LARGE if most else value
         if self.min is not None and value < self.min:
-            value = self.min
-        return self.max if self.max is not None and value > self.max else value
+            value = self.min if self.type == "number" else math.ceil(self.min)
+        if self.max is not None and value > self.max:
+            value = self.max if self.type == "number" else math.floor(self.max)
+        return value
 
     def _refused(self, name: str, value: Any) -> InputError:
         shown = repr(value)

@@ -36,8 +36,14 @@ _LANGUAGES = frozenset(
         "agentic",
         "collate",
         "categorization_filters",
+        "categorization_analyzer",
+        "search_pipeline",
+        "wkt",
     }
 )
+#: Keys below which a text may be a shape in words (WKT), and numbers are numbers.
+_SHAPES = frozenset({"shape", "geo_shape", "geo_bounding_box", "geo_polygon"})
+_NUMERIC = frozenset({"integer", "number"})
 #: What below a script's key is no part of it: its parameters; a script of its own, in a sort.
 _IN_SCRIPTS = (("params",), ("script",))
 #: Of an aggregation of terms: a pattern where it is one string, terms where it is an array.
@@ -108,7 +114,13 @@ def check_place(place: Place, parameters: Mapping[str, Parameter]) -> None:
                 f"string, or declare one of {', '.join(sorted(IN_TEXT))}"
             )
     for at, key in enumerate(place.path):
-        if key in _LANGUAGES:
+        is_number = place.is_whole and parameters[place.names[0]].type in _NUMERIC
+        if key in _SHAPES and not is_number:
+            raise InputError(
+                f"{place}: a text may be a shape below '{key}', and not the one that was meant; "
+                f"write coordinates there, each a place of its own for a number"
+            )
+        if key in _LANGUAGES or str(key).endswith("_template"):
             raise InputError(
                 f"{place}: what stands in '{key}' is a language, in which a value could say more "
                 f"than itself; ask with match, term, terms or prefix, which take it as it is"

@@ -12,7 +12,8 @@ import orjson
 
 from ...errors import ConflictError, EngineError, InputError, NotFoundError, RefusedError
 from ...mappings.spec import check_own_name
-from ..engines.calls import Call, Calls, Json, Steps, make_own_index
+from ..engines.calls import Call, Calls, Json, Steps, Work, make_own_index
+from ..engines.engine import Engine
 from ..engines.faults import root_cause
 from .definition import Definition, read_definition
 
@@ -123,7 +124,12 @@ class Definitions:
         if source is None or not source.get("definition"):
             raise _missing(reference)
         kept = f"{name}@{source['version']}"
-        definition = read_definition(source["definition"], f"query {kept} as it is kept")
+        text = source["definition"]
+
+        def read(_: Engine) -> Definition:
+            return read_definition(text, f"query {kept} as it is kept")
+
+        definition: Definition = yield Work(read)  # some take a third of a second
         return Kept(name, source["version"], definition)
 
     def list(self) -> Steps[list[Json]]:
@@ -144,10 +150,20 @@ class Definitions:
             NotFoundError: there is none.
         """
         check_own_name("query", name)
-        versions = yield from self._all({"term": {"name": name}})
-        if not versions or not versions[-1].get("sha256"):
+        n = 0
+        while there := (yield from self._versions(name)):  # somebody may put one meanwhile
+            yield from self._empty(name, there)
+            n += len(there)
+        if not n:
             raise _missing(name)
-        there = [source["version"] for source in versions if source.get("sha256")]
+        return n
+
+    def _versions(self, name: str) -> Steps[Sequence[int]]:
+        """Those of a name that are not empty."""
+        versions = yield from self._all({"term": {"name": name}})
+        return [source["version"] for source in versions if source.get("sha256")]
+
+    def _empty(self, name: str, there: Sequence[int]) -> Steps[None]:
         lines = []
         for version in there:
             lines += [
@@ -159,7 +175,6 @@ class Definitions:
         for item in answer["items"]:
             if "error" in item["index"]:
                 raise EngineError(f"query {name!r} is not dropped: {root_cause(item['index'])}")
-        return len(there)
 
     def _find(self, name: str, version: int | None = None) -> Steps[Json | None]:
         """What is kept of a version, or of the newest; None where there is nothing."""

@@ -202,7 +202,7 @@ def test_the_command_line(engine, words, query, tmp_path):
     expected = hits(words.meta4.search(**by_hand(words.index, word, 5, ["red"])))
     given = ("-p", f"like={word}", "-p", "k=5", "-p", 'colour=["red"]')
     answer = json.loads(run("run", query, *given, "--json").stdout)
-    assert [(hit["id"], hit["score"], hit["source"]) for hit in answer["hits"]] == expected
+    assert hits(answer) == expected
     table = run("run", query, *given).stdout
     for name, score, _ in expected:
         assert name in table and f"{score:.4f}" in table
