@@ -1,5 +1,6 @@
 """`meta4 duplicates`."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import orjson
 
 from ...errors import InputError
 from ..client.meta4 import Meta4
-from ..fields.vectors.duplicates import Duplicate, Duplicates, groups_of
+from ..fields.vectors.duplicates import Duplicate, Duplicates, Name, groups_of
 from .common import (
     counting,
     engine_at,
@@ -62,10 +63,11 @@ def duplicates_command(
     """All pairs of documents of INDEX that are almost the same, each once, as lines of JSON.
 
     A line is {"a": ID, "b": ID, "cosine": NUMBER}, with --groups {"ids": [ID, …]}, the largest
-    group first. Each document is compared with those in the buckets nearest to it; what share of
+    group first; of a document with a routing of its own {"id": ID, "routing": ROUTING} stands for
+    its ID. Each document is compared with those in the buckets nearest to it; what share of
     all pairs that finds is measured on documents drawn at random, and told in the end. The index
-    is read as it is when the command begins; its vectors take up to three times their size in
-    temporary files (TMPDIR says where).
+    is read as searches see it when the command begins; its vectors take up to three times their
+    size in temporary files (TMPDIR says where).
 
     Example: meta4 duplicates words --min-cosine 0.95 --out pairs.ndjson
     """
@@ -91,7 +93,12 @@ def _lines(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    beside = out.with_name(out.name + ".new")
+    if out.exists() and not out.is_file():  # a pipe, or /dev/null
+        with out.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    out = out.resolve()  # what a link names is replaced, not the link
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         with beside.open("w", encoding="utf-8") as file:
             yield file
@@ -116,11 +123,15 @@ def _write(duplicates: Duplicates, file: TextIO, groups: bool) -> dict[str, Any]
             found = groups_of(pairs(advance))
             figures["groups"] = len(found)
             for ids in found:
-                file.write(_line({"ids": ids}))
+                file.write(_line({"ids": [_told(one) for one in ids]}))
         else:
             for pair in pairs(advance):
-                file.write(_line(pair._asdict()))
+                file.write(_line({"a": _told(pair.a), "b": _told(pair.b), "cosine": pair.cosine}))
     return figures | {"pairs": n_pairs, **_figures(duplicates)}
+
+
+def _told(name: Name) -> Any:
+    return name if isinstance(name, str) else name._asdict()
 
 
 def _line(value: dict[str, Any]) -> str:
@@ -143,7 +154,8 @@ def _notes(duplicates: Duplicates, recall: float) -> Iterator[str]:
     found, read = duplicates.recall, duplicates.read
     drawn = f"{found.n_documents:,} drawn documents"
     if duplicates.is_exact:
-        yield "every document was compared with every other: all pairs are found" + (
+        those = "every document that could be read" if read.n_left_out else "every document"
+        yield f"{those} was compared with every other: all pairs are found" + (
             "" if recall == 1.0 else " (buckets would have saved too little)"
         )
     elif found.recall is None:

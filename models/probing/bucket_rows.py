@@ -61,8 +61,9 @@ class BucketRows:
             known = cls.of_known(rows, buckets, np.flatnonzero(buckets >= 0))
             names = buckets[known.order[known.starts[:-1]]]
             buckets = buckets.copy()
-            for start in range(0, len(astray), _BATCH):
-                part = astray[start : start + _BATCH]
+            height = max(1, _BATCH * NEAR // len(known.means))
+            for start in range(0, len(astray), height):
+                part = astray[start : start + height]
                 buckets[part] = names[np.argmax(rows[part] @ known.means.T, axis=1)]
         return cls.of_known(rows, buckets, np.arange(len(rows)))
 

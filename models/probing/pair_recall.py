@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bucket_rows import BucketRows
-from .pairs import BucketJoin, close_pairs
+from .pairs import BucketJoin, close_rows, decided
 
 #: Rows compared with all at once, and pairs of one row that are looked at.
 _AT_ONCE, _PER_ROW = 512, 50
@@ -125,11 +125,10 @@ def draw_pairs(
     n_pairs = 0
     for start in range(0, len(chosen), _AT_ONCE):
         some = chosen[start : start + _AT_ONCE]
-        for row, others in _partners(rows, some, min_cosine):
-            kept = rng.permutation(others)[:_PER_ROW]
-            each = row_weights[not in_pairs[row]] * len(others) / len(kept)
-            found.append((np.full(len(kept), row), kept, np.full(len(kept), each)))
-            n_pairs += len(others)
+        for row, kept, each in _partners(rows, some, min_cosine, rng):
+            weight = row_weights[not in_pairs[row]] * each
+            found.append((np.full(len(kept), row), kept, np.full(len(kept), weight)))
+            n_pairs += round(len(kept) * each)
         progress(min(start + _AT_ONCE, len(chosen)), len(chosen))
     a, b, weights = (np.concatenate([part[i] for part in found]) for i in range(3))
     kinds = (~in_pairs[a]).astype(np.int64)
@@ -138,16 +137,41 @@ def draw_pairs(
 
 
 def _partners(
-    rows: BucketRows, drawn: NDArray[np.int64], min_cosine: float
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Those of the drawn rows that are in pairs, with their partners."""
+    rows: BucketRows, drawn: NDArray[np.int64], min_cosine: float, rng: np.random.Generator
+) -> Iterator[tuple[int, NDArray[np.int64], float]]:
+    """Those of the drawn rows that are in pairs, some partners of each, and what one stands for.
+
+    Of a row that may have many partners some are drawn as they come, and decided alone.
+    """
     everything = np.arange(len(rows.rows))
-    pairs = list(close_pairs(rows.rows, everything, drawn, min_cosine))
-    others = np.concatenate([each.a for each in pairs] or [everything[:0]])
-    owners = np.concatenate([each.b for each in pairs] or [everything[:0]])
-    real = others != owners
-    others, owners = others[real], owners[real]
-    order = np.argsort(owners, kind="stable")
-    for part in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):
-        if len(part):  # of nothing there is one part
-            yield int(owners[part[0]]), others[part]
+    drawn = np.sort(drawn)
+    counts = np.zeros(len(drawn), dtype=np.int64)
+    owners = others = np.empty(0, dtype=np.int64)
+    keys = np.empty(0)
+    for some, of in close_rows(rows.rows, everything, drawn, min_cosine):
+        real = some != of
+        numbers = np.searchsorted(drawn, of[real])
+        counts += np.bincount(numbers, minlength=len(drawn))
+        owners = np.concatenate([owners, numbers])
+        others = np.concatenate([others, some[real]])
+        keys = np.concatenate([keys, rng.random(len(numbers))])
+        if len(owners) > 2 * _PER_ROW * len(drawn):
+            owners, others, keys = _fewest(owners, others, keys)
+    owners, others, keys = _fewest(owners, others, keys)
+    for number in np.unique(owners):
+        candidates = others[owners == number]
+        row = np.full(len(candidates), drawn[number])
+        kept = [pairs.b for pairs in decided(rows.rows, row, candidates, min_cosine)]
+        if kept:
+            yield int(drawn[number]), np.concatenate(kept), float(counts[number] / len(candidates))
+
+
+def _fewest(
+    owners: NDArray[np.int64], others: NDArray[np.int64], keys: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of each owner those with the `_PER_ROW` least keys, which are drawn at random."""
+    order = np.lexsort((keys, owners))
+    owners, others, keys = owners[order], others[order], keys[order]
+    firsts = np.searchsorted(owners, owners)
+    kept = np.arange(len(owners)) - firsts < _PER_ROW
+    return owners[kept], others[kept], keys[kept]

@@ -48,8 +48,15 @@ def search_for_pairs(
     if first.share > _MOST:
         return everything
     in_pairs = np.zeros(n, dtype=np.bool_)
-    for pairs in first.pairs(min_cosine):
-        in_pairs[pairs.a] = in_pairs[pairs.b] = True
+    n_seen = 0
+
+    def seen(more: int) -> None:
+        nonlocal n_seen
+        n_seen += more
+        progress("first look", n_seen, n)
+
+    for a, b in first.candidates(min_cosine, seen):
+        in_pairs[a] = in_pairs[b] = True
     join, reach, wanted = first, _FIRST, _TO_CHOOSE
     while True:
         sample = draw_pairs(

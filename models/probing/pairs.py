@@ -83,12 +83,19 @@ class BucketJoin:
             min_cosine: how similar.
             advance: called with the rows that are done since the last call.
         """
+        for a, b in self.candidates(min_cosine, advance):
+            yield from decided(self.rows.rows, a, b, min_cosine)
+
+    def candidates(
+        self, min_cosine: float, advance: Callable[[int], None] = lambda _: None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """The same as float32 has them, and a few that are a hair less similar; each once."""
         blocks = self._all_blocks() if self.looked_into is None else self._bucket_blocks()
         for a, b, done in blocks:
-            for pairs in close_pairs(self.rows.rows, a, b, min_cosine):
-                kept = self._once(pairs)
-                if len(kept.a):
-                    yield kept
+            for some, others in close_rows(self.rows.rows, a, b, min_cosine):
+                kept = self._once(some, others)
+                if kept.any():
+                    yield some[kept], others[kept]
             advance(done)
 
     def _all_blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
@@ -107,23 +114,21 @@ class BucketJoin:
             looking = by_bucket[ends[number] - counts[number] : ends[number]] // reach
             yield np.arange(start, end), looking, end - start
 
-    def _once(self, pairs: Pairs) -> Pairs:
-        """Without those that come from the other side too, and without a row and itself."""
-        a, b, cosines = pairs
-        if self.looked_into is None:
-            kept = a < b
-        else:
+    def _once(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which do not come from the other side too, and are not a row and itself."""
+        kept: NDArray[np.bool_] = a < b
+        if self.looked_into is not None:
             own, other = self.rows.buckets[a], self.rows.buckets[b]
-            kept = np.where(own == other, a < b, (own < other) | ~self._looks(a, b))
-        return Pairs(a[kept], b[kept], cosines[kept])
+            kept = np.where(own == other, kept, (own < other) | ~self._looks(a, b))
+        return kept
 
 
-def close_pairs(
+def close_rows(
     rows: Embeddings, a: NDArray[np.int64], b: NDArray[np.int64], min_cosine: float
-) -> Iterator[Pairs]:
-    """Those of some rows and some others that are at least so similar; a row and itself are, too.
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Those of some rows and some others that may be so similar; a row and itself are, too.
 
-    Products in float32 find what may be, float64 decides: the same whatever is compared with it.
+    Products in float32 find these, and `decided` by float64: the same whatever is compared with it.
 
     Args:
         rows: (n, dims) float32 of length 1.
@@ -151,17 +156,19 @@ def close_pairs(
             close = np.flatnonzero(products >= limit)
             if len(close):
                 i, j = np.divmod(close, len(others))
-                yield from _decided(rows, first + i, others[j], min_cosine)
+                yield first + i, others[j]
 
 
-def _decided(
+def decided(
     rows: Embeddings, a: NDArray[np.int64], b: NDArray[np.int64], min_cosine: float
 ) -> Iterator[Pairs]:
+    """Of pairs of rows those that are at least so similar."""
     for start in range(0, len(a), _DECIDED):
         part = slice(start, start + _DECIDED)
         cosines = cosines_of(rows[a[part]], rows[b[part]])
         kept = cosines >= min_cosine
-        yield Pairs(a[part][kept], b[part][kept], cosines[kept])
+        if kept.any():
+            yield Pairs(a[part][kept], b[part][kept], cosines[kept])
 
 
 def cosines_of(a: Embeddings, b: Embeddings) -> NDArray[np.float64]:

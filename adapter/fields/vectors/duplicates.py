@@ -33,11 +33,22 @@ from .tuning.sample import first_of
 _PAGE = 1_000
 
 
+class Routed(NamedTuple):
+    """A document that lies by a routing of its own, where another may have its id."""
+
+    id: str
+    routing: str
+
+
+#: What a document is told apart by.
+Name = str | Routed
+
+
 class Duplicate(NamedTuple):
     """Two documents, in the order of their ids, and the cosine of their vectors."""
 
-    a: str
-    b: str
+    a: Name
+    b: Name
     cosine: float
 
 
@@ -53,7 +64,7 @@ class Read:
         fault: of the first of these.
     """
 
-    ids: list[str] = field(default_factory=list)
+    ids: list[Name] = field(default_factory=list)
     buckets: list[int] = field(default_factory=list)
     n_without: int = 0
     n_left_out: int = 0
@@ -92,25 +103,29 @@ class Duplicates:
         for found in self._join.pairs(self.min_cosine, advance):
             of_a, of_b = order[found.a].tolist(), order[found.b].tolist()
             for i, j, cosine in zip(of_a, of_b, found.cosines.tolist(), strict=True):
-                a, b = sorted((ids[i], ids[j]))
+                a, b = sorted((ids[i], ids[j]), key=_in_order)
                 yield Duplicate(a, b, cosine)
 
 
-def groups_of(pairs: Iterable[Duplicate]) -> list[list[str]]:
-    """Ids that hang together by pairs, in their order; the largest groups first."""
-    above: dict[str, str] = {}
+def _in_order(name: Name) -> tuple[str, str]:
+    return (name, "") if isinstance(name, str) else name
 
-    def root(name: str) -> str:
+
+def groups_of(pairs: Iterable[Duplicate]) -> list[list[Name]]:
+    """Ids that hang together by pairs, in their order; the largest groups first."""
+    above: dict[Name, Name] = {}
+
+    def root(name: Name) -> Name:
         while (parent := above.setdefault(name, name)) != name:
             above[name] = name = above[parent]
         return name
 
     for a, b, _ in pairs:
         above[root(a)] = root(b)
-    groups = defaultdict[str, list[str]](list)
-    for name in sorted(above):
+    groups = defaultdict[Name, list[Name]](list)
+    for name in sorted(above, key=_in_order):
         groups[root(name)].append(name)
-    return sorted(groups.values(), key=lambda group: (-len(group), group))
+    return sorted(groups.values(), key=lambda group: (-len(group), _in_order(group[0])))
 
 
 def find_duplicates(
@@ -132,13 +147,17 @@ def find_duplicates(
         progress: called with (stage, done, total).
 
     Raises:
-        InputError: a cosine or recall that cannot be.
+        InputError: a cosine or recall that cannot be; no document's vector can be read.
     """
     for name, value in (("min_cosine", min_cosine), ("recall", recall)):
         if not 0.0 < value <= 1.0:
             raise InputError(f"{name}: expected more than 0 and 1 at most, got {value:g}")
     read = Read()
     rows = in_file(_vectors(engine, index, spec, read, progress), spec.dims)
+    if read.n_left_out and not read.ids:
+        raise InputError(
+            f"{index}: none of {read.n_left_out:,} vectors can be read; the first: {read.fault}"
+        )
     by_bucket = BucketRows.of(rows, np.asarray(read.buckets, dtype=np.int64))
     return Duplicates(read, search_for_pairs(by_bucket, min_cosine, recall, progress), min_cosine)
 
@@ -164,7 +183,8 @@ def _vectors(
                 read.n_left_out += 1
                 read.fault = read.fault or str(error)
                 continue
-            read.ids.append(hit["_id"])
+            routing = hit.get("_routing")
+            read.ids.append(hit["_id"] if routing is None else Routed(hit["_id"], routing))
             read.buckets.append(_home(source, spec))
         if vectors:
             yield unit_float32(np.stack(vectors))
