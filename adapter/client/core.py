@@ -26,9 +26,13 @@ from ..search.clauses import MAX_K
 from ..search.hybrid import asked_of_field, planned_as
 from ..search.planned import Planned, PlannedClause
 from ..search.rewriter import (
+    FUSED,
     WEIGHT,
+    heavy,
     in_two,
+    is_ordered,
     one_request,
+    page_size,
     with_documents,
 )
 from ..search.sites import Site, find_sites, number_in
@@ -99,10 +103,10 @@ class Core:
         def ask() -> Steps[Body]:
             known = yield from self.catalog.get(index)
             planned = yield from self._plan(known, sites)
-            made, last = yield from self._with_documents(known, body, planned)
-            for one in last:
-                self._told(one.legs[0])
-            return made
+            found = yield from self._finder.all_meant(known, planned)
+            for _, last in found:
+                self._told(last.legs[0])
+            return with_documents(body, planned, [hits for hits, _ in found])
 
         return (yield from self._followed(index, ask))
 
@@ -174,8 +178,8 @@ class Core:
     def _search(self, index: str, body: Mapping[str, Any], sites: Sequence[Site]) -> Steps[Body]:
         known = yield from self.catalog.get(index)
         planned = yield from self._plan(known, sites)
-        page = 0
-        if in_two(body, planned) is None:
+        page, why = 0, in_two(body, planned)
+        if why is None:
             sole = planned[0].legs[0]
             last, at_once = yield from self._in_one(known, body, sole)
             if at_once is not None:
@@ -183,8 +187,13 @@ class Core:
                 return _without_our_sort(at_once, body)
             page = one_request(body, sole)["size"]
         for _ in range(_TRIES):
-            rewritten, ends = yield from self._with_documents(known, body, planned)
-            answer = yield from self._finder.ask(known, rewritten)
+            found = yield from self._finder.all_meant(known, planned)
+            rewritten = with_documents(body, planned, [hits for hits, _ in found])
+            ends = [last for _, last in found]
+            answer = yield from self._asked_at_last(known, body, rewritten, planned)
+            if why == FUSED:
+                ((meant, _),) = found
+                page = page_size(body, len(meant))
             if len(answer["hits"]["hits"]) >= page:
                 break  # none was deleted between the two
         if not known.is_itself:  # moved between the two, it has none of the documents
@@ -243,13 +252,28 @@ class Core:
             answer["hits"]["total"] = {"value": k, "relation": "eq"}
         return one, answer
 
-    def _with_documents(
-        self, known: HashedIndex, body: Mapping[str, Any], planned: Sequence[Planned]
-    ) -> Steps[tuple[Body, list[Planned]]]:
-        """The body with the nearest in the place of each clause, and these as asked at last."""
-        found = yield from self._finder.all_meant(known, planned)
-        made = with_documents(body, planned, [hits for hits, _ in found])
-        return made, [last for _, last in found]
+    def _asked_at_last(
+        self,
+        known: HashedIndex,
+        body: Mapping[str, Any],
+        rewritten: Body,
+        planned: Sequence[Planned],
+    ) -> Steps[Body]:
+        """The answer to a rewritten body; what an engine adds to scores does not change the order.
+
+        Where the body has an order of its own, or a least score, its scores are the engine's.
+        """
+        hides = any(leg.hides for one in planned for leg in one.legs)
+        if not hides or is_ordered(body) or "min_score" in body:
+            return (yield from self._finder.ask(known, rewritten))
+        weighed = {**rewritten, "query": heavy(rewritten["query"])}
+        answer = yield from self._finder.ask(known, weighed)
+        for hit in answer["hits"]["hits"]:
+            if hit["_score"] is not None:
+                hit["_score"] /= WEIGHT
+        if answer["hits"].get("max_score") is not None:
+            answer["hits"]["max_score"] /= WEIGHT
+        return answer
 
     def hasher(self, index: str) -> Steps[Hasher]:
         """What hashes documents for an index; who writes may not be allowed to search."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from typing import Any, TypeVar
 
 import orjson
@@ -13,6 +13,8 @@ from .faults import refusal
 
 T = TypeVar("T")
 Json = dict[str, Any]
+#: Of searches that share a round trip: engines take 100 MB.
+_MOST_BYTES = 1 << 25
 _HEADER = {"allow_partial_search_results": False}
 
 
@@ -108,13 +110,22 @@ def _searched(url: str, steps: Sequence[Step]) -> Generator[Step, Any, list[Any]
         for step in steps
         if isinstance(step, SearchCall | _SearchesCall)
     ]
-    calls = tuple(chain.from_iterable(parts))
     lines = [
-        b"%b\n%b\n" % (orjson.dumps({"index": call.index, **_HEADER}), to_json(call.body))
-        for call in calls
+        (
+            call,
+            b"%b\n%b\n" % (orjson.dumps({"index": call.index, **_HEADER}), to_json(call.body)),
+        )
+        for call in chain.from_iterable(parts)
     ]
-    answer = yield _SearchesCall("POST", "/_msearch", b"".join(lines), calls=calls)
-    responses = iter(answer["responses"])
+    found: list[Json] = []
+    while lines:  # as many at once as an engine takes
+        sizes = accumulate(len(line) for _, line in lines)
+        n = max(1, sum(size <= _MOST_BYTES for size in sizes))
+        calls, bodies = zip(*lines[:n], strict=True)
+        answer = yield _SearchesCall("POST", "/_msearch", b"".join(bodies), calls=calls)
+        found += answer["responses"]
+        del lines[:n]
+    responses = iter(found)
     told: list[Any] = []
     for step, own in zip(steps, parts, strict=True):
         got = list(islice(responses, len(own)))

@@ -1,5 +1,6 @@
 """The clauses: what each asks."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -19,6 +20,8 @@ from ...models.stopping.record import AtLeast
 
 SIMILAR, ANALOGY, HYBRID = "meta4_similar", "meta4_analogy", "meta4_hybrid"
 NAMES = (SIMILAR, ANALOGY, HYBRID)
+#: Queries of the engines that find so many nearest first, whatever else a hit must match.
+_CUT = frozenset({"knn", "neural", "semantic"})
 #: More is a scan; engines cap a result page at 10,000 as well.
 MAX_K = 10_000
 #: Documents that each of two searches gives to their fusion: so many for each that is wanted, and
@@ -142,6 +145,11 @@ class HybridClause(BaseModel):
     def _fits(self) -> "HybridClause":
         if contains_clause(self.query):
             raise ValueError("'query' is one of the engine's; the meta4 clause stands in 'similar'")
+        if contains_any(self.query, _CUT):
+            raise ValueError(
+                "'query' cannot be a search of vectors by the engine, which finds its nearest "
+                "before what stands beside the clause is looked at; let 'similar' be that"
+            )
         if {"boost", "name"} & self.similar[self.field].model_fields_set:
             raise ValueError("'boost' and '_name' stand beside 'similar', not in it")
         if "weight" in self.model_fields_set and self.fusion != "weighted":
@@ -191,9 +199,14 @@ def contains_clause(query: Any) -> bool:
     Raises:
         ClauseError: it is nested so deep that engines refuse it.
     """
+    return contains_any(query, NAMES)
+
+
+def contains_any(query: Any, names: Collection[str]) -> bool:
+    """Whether one of some keys occurs anywhere inside; see `contains_clause`."""
     layer = [query] if isinstance(query, dict | list) else []
     for _ in range(DEEPEST):
-        if any(name in value for value in layer if isinstance(value, dict) for name in NAMES):
+        if any(name in value for value in layer if isinstance(value, dict) for name in names):
             return True
         # Numbers are sorted out at once: a vector is a long list of them.
         layer = [

@@ -46,9 +46,13 @@ _OF_THE_PAGE = frozenset(
 )
 #: What queries beside the clause may say that comes back with the hits.
 _TOLD = ("_name", "inner_hits")
-#: Of a score that others are added to, which then do not change the order. A power of two: what
-#: is divided by it again has the digits that it had.
-WEIGHT = 2.0**20
+#: Of a score that others are added to, which are then too small for a digit of float32. A power
+#: of two: what is divided by it again has the digits that it had.
+WEIGHT = 2.0**40
+#: Documents that a clause names and leaves out, of which none is told apart: those of an analogy.
+_TUNED_FOR = 3
+#: What of a body takes two requests where nothing else does.
+FUSED = "two searches that are fused"
 #: A query of OpenSearch's that takes no `sort`.
 _UNSORTED = "hybrid"
 
@@ -57,8 +61,6 @@ def in_two(body: Mapping[str, Any], planned: Sequence[Planned]) -> str | None:
     """What about a body takes a request for the nearest first, in words; None where one will do."""
     if len(planned) != 1:
         return "several clauses"
-    if len(planned[0].legs) != 1:
-        return "two searches that are fused"
     site, query = planned[0].site, body["query"]
     if not _is_sole_scorer(query, site.path):
         return "where the clause stands"
@@ -69,7 +71,18 @@ def in_two(body: Mapping[str, Any], planned: Sequence[Planned]) -> str | None:
     if _says([*site.filters, *site.exclusions], _TOLD):
         return " or ".join(_TOLD)
     others = body.keys() - _OF_THE_PAGE
-    return ", ".join(sorted(map(str, others))) if others else None
+    if others:
+        return ", ".join(sorted(map(str, others)))
+    return None if len(planned[0].legs) == 1 else FUSED
+
+
+def page_size(body: Mapping[str, Any], k: int) -> int:
+    """How many hits a body asks for of the k documents of its only clause.
+
+    Raises:
+        ClauseError: `from` or `size` is no number.
+    """
+    return max(0, min(number_in(body, "size", k), k - number_in(body, "from", 0)))
 
 
 def one_request(body: Mapping[str, Any], one: PlannedClause) -> Body:
@@ -81,10 +94,8 @@ def one_request(body: Mapping[str, Any], one: PlannedClause) -> Body:
     Raises:
         ClauseError: `from` or `size` is no number, or an analogy has no direction.
     """
-    k = one.site.clause.k
-    start = number_in(body, "from", 0)
     rest = {key: value for key, value in body.items() if key != "query"}
-    rest["size"] = max(0, min(number_in(body, "size", k), k - start))
+    rest["size"] = page_size(body, one.site.clause.k)
     return rest | _scored(one, TIE_MARGIN)
 
 
@@ -123,8 +134,12 @@ def with_documents(
     for one, hits in zip(planned, found, strict=True):
         query = _replace(query, one.site.path, _as_named(one, one.of(hits)))
     sized = {"size": max(one.site.clause.k for one in planned), **body, "query": query}
-    ordered = {"sort", "rescore"} & set(body) or _UNSORTED in query
-    return sized if ordered else sized | {"sort": SORT}
+    return sized if is_ordered(body) else sized | {"sort": SORT}
+
+
+def is_ordered(body: Mapping[str, Any]) -> bool:
+    """Whether a body has an order of its own, or none that a sort may stand beside."""
+    return bool({"sort", "rescore"} & set(body)) or _UNSORTED in body["query"]
 
 
 def conditions(filters: Sequence[Body], exclusions: Sequence[Body]) -> Body | None:
@@ -155,12 +170,13 @@ def ids_in(query: Body) -> list[Any]:
 
 
 def n_left_out(site: Site) -> int:
-    """How many documents are left out by their ids.
+    """How many documents are left out by their ids, more than tuning leaves out.
 
-    They may all be nearer than any answer, such as those that were shown before: no count of what
-    is kept tells that.
+    They may all be nearer than any answer, such as those that were shown before, or many that the
+    answers are to be like: no count of what is kept tells that.
     """
-    return sum(len(ids_in(query)) for query in site.exclusions)
+    named = max(0, len(set(site.ids)) - _TUNED_FOR)
+    return named + sum(len(ids_in(query)) for query in site.exclusions)
 
 
 def _scored(one: PlannedClause, margin: int) -> Body:
@@ -173,8 +189,12 @@ def _scored(one: PlannedClause, margin: int) -> Body:
 
 
 def _by_itself(one: PlannedClause, query: Body) -> Body:
+    return heavy(query) if one.hides else query
+
+
+def heavy(query: Body) -> Body:
     """So heavy that what the engine adds to the scores does not matter."""
-    return {"bool": {"must": [query], "boost": WEIGHT}} if one.hides else query
+    return {"bool": {"must": [query], "boost": WEIGHT}}
 
 
 def _as_named(one: Planned, query: Body) -> Body:

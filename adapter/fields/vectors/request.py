@@ -144,12 +144,24 @@ class PlannedVectors(PlannedClause):
     def _strays(self) -> list[Body]:
         """What no bucket tells anything of; empty where there is nothing."""
         spec = self.spec
+        strays: Body | None = None
         if self.n_strays:
             vector: Body = {"exists": {"field": spec.field}}
-            return [{"bool": {"filter": [vector], "must_not": [spec.hashed]}}]
-        if spec.former_models:  # written since they were counted
-            return [{"terms": {spec.fields.model: list(spec.former_models)}}]
-        return []
+            strays = conditions([vector], [spec.hashed, *self._of_another_encoder])
+        elif spec.former_models:  # written since they were counted
+            former: Body = {"terms": {spec.fields.model: list(spec.former_models)}}
+            strays = conditions([former], self._of_another_encoder)
+        return [] if strays is None else [strays]
+
+    @property
+    def _of_another_encoder(self) -> list[Body]:
+        """Vectors that cannot be compared with the query's, until they are made anew."""
+        bound = self.spec.encoder
+        if bound is None:
+            return []
+        mark = self.spec.fields.encoder
+        made = conditions([{"exists": {"field": mark}}], [{"term": {mark: bound.mark}}])
+        return [] if made is None else [made]
 
     def _beside(self, filters: list[Body]) -> Body | None:
         """With all that stands beside the clause."""
