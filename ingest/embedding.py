@@ -34,6 +34,10 @@ def text_fault(value: Any) -> str | None:
         return value.fault
     if value is not None and not isinstance(value, str):
         return f"expected a text, got {type(value).__name__}"
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        return "expected a text, got half a letter (a surrogate by itself)"
     return None
 
 
@@ -60,8 +64,7 @@ def becoming(source: dict[str, Any], spec: IndexSpec, encoder: BoundEncoder) -> 
 
 def digest(text: str) -> str:
     """By which a text is told from others, in hex."""
-    whole = text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(whole, digest_size=_DIGEST_BYTES).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 class EmbeddingHasher:
@@ -86,7 +89,7 @@ class EmbeddingHasher:
         made: list[tuple[Document, str]] = []
         for given in documents:
             fault = text_fault(value_at(given.source, self._bound.source))
-            if fault is not None:
+            if fault is not None and not self._is_given(given):
                 refusals.append(Refusal.of(given, f"{self._bound.source}: {fault}"))
                 continue
             now = becoming(given.source, self._spec, self._bound)
@@ -103,6 +106,12 @@ class EmbeddingHasher:
             n_cut = self._embed([document for document, _ in made], [text for _, text in made])
         hashed = self._hasher.hash(kept)
         return hashed._replace(refusals=[*refusals, *hashed.refusals], n_cut=n_cut)
+
+    def _is_given(self, document: Document) -> bool:
+        """Whether somebody gave its vector, which no text is asked about."""
+        beside = value_at(document.source, self._spec.fields.root)
+        is_made = isinstance(beside, dict) and beside.get(ENCODER) is not None
+        return value_at(document.source, self._spec.field) is not None and not is_made
 
     def _embed(self, documents: Sequence[Document], texts: Sequence[str]) -> int:
         """Put vectors and their marks into documents; gives how many texts were cut."""

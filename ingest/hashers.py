@@ -144,15 +144,21 @@ class DocumentHasher:
         for document, ids, code, norm, sketch in rows:
             own = [terms[i] for i in ids]
             hashes = {"bucket": own, "model": model, "norm": norm, **code}
-            hashes |= self._spec.home_of(own) | sketch | self._of_text(document)
+            hashes |= self._spec.home_of(own) | sketch | self._of_text(document, code)
             if abs(norm - 1.0) <= UNIT_TOLERANCE:
                 hashes["norm"] = self._norm_before(document, model, code) or norm
             put_anew(document.source, self._root, hashes)
 
-    def _of_text(self, document: Document) -> dict[str, Any]:
-        """What tells that an encoder made the vector, and of which text."""
+    def _of_text(self, document: Document, code: Mapping[str, Any]) -> dict[str, Any]:
+        """What tells that an encoder made the vector, and of which text.
+
+        A vector that does not have the code that stands beside it was given since.
+        """
         before = value_at(document.source, self._root) if self._spec.encoder else None
         if not isinstance(before, dict):
+            return {}
+        is_same_model = before.get("model") == str(self._spec.model)
+        if is_same_model and any(before.get(name) != part for name, part in code.items()):
             return {}
         return {name: before[name] for name in (ENCODER, TEXT) if name in before}
 

@@ -120,6 +120,8 @@ class Corpus:
         self.refused: list[Refusal] = []
         self.n_refused = 0
         for path in files:
+            if path.exists() and not path.is_file():
+                raise InputError(f"{path}: expected a file, which is read several times over")
             if [one.resolve() for one in files].count(path.resolve()) > 1:
                 raise InputError(f"{path} is given twice; name each file once")
             if field is not None and path.suffix == ".txt":

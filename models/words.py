@@ -63,7 +63,8 @@ def words_of(text: str) -> list[str]:
     Forms of the same letter are one (NFKC). Where a script puts no space between words, what stands
     between two spaces or signs is one word.
     """
-    return _pattern().findall(unicodedata.normalize("NFKC", text).lower())
+    lowered = unicodedata.normalize("NFKC", text).lower()
+    return _pattern().findall(unicodedata.normalize("NFKC", lowered))  # marks in their order again
 
 
 def count_words(texts: Iterable[str], advance: Callable[[int], None]) -> Counts:

@@ -69,9 +69,10 @@ def check_goes_on(
     begun = read_field(engine, target).options().encoder
     if state.re_embedded != re_embedded or begun != field.options().encoder:
         word = "with" if state.re_embedded else "without"
+        by = "" if begun is None else f", by the encoder {begun}"
         raise ConflictError(
-            f"{target} was begun {word} new embeddings; go on {word} --vectors or --embedder, as "
-            f"then, or drop it: meta4 index drop {target}"
+            f"{target} was begun {word} new embeddings{by}; go on {word} --vectors or --embedder, "
+            f"as then, or drop it: meta4 index drop {target}"
         )
     engine.refresh(target)
     if embeddings is None or not engine.count(target, {"exists": {"field": field.spec.field}}):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ConflictError, EngineError, NotFoundError
+from ...errors import ConflictError, EngineError, InputError, NotFoundError
 from ...ingest.files.new_embeddings import NewEmbeddings
 from ...mappings.spec import BoundEncoder
 from ...models.embeddings import Progress
@@ -126,8 +126,6 @@ def rehash_index(
         source = state.source
     before = read_field(engine, source)
     new_dims = None if embeddings is None else embeddings.dims
-    if encoder is not None and target is None:
-        before.succession.check_can_embed(engine, source, encoder)
     after = before.succession.rehashed(engine, ref, model, new_dims, encoder)
     re_embedded = embeddings is not None or encoder is not None
     change = after.succession.change(before, embeddings)
@@ -137,11 +135,12 @@ def rehash_index(
     if target is None:
         others = _others(place, after)
         check_covered(place, {}, before, change)
+        hasher = engine.run(after.hasher(written_before=not re_embedded))  # if it can be had
         target = _next_name(engine, source)
         _make(place, target, after, others)
     else:
         check_goes_on(engine, target, after, embeddings, re_embedded=re_embedded)
-    hasher = engine.run(after.hasher(written_before=not re_embedded))
+        hasher = engine.run(after.hasher(written_before=not re_embedded))
     fields = (before, after)
     move = Move(
         engine, alias, source, target, fields, hasher, change=change, re_embedded=re_embedded
@@ -192,6 +191,18 @@ def check_embeddings(engine: Engine, alias: str, embeddings: NewEmbeddings) -> N
     check_covered(Place(engine, source), {}, field, change)
 
 
+def check_encoder(engine: Engine, alias: str, encoder: BoundEncoder) -> None:
+    """See, before a model is stored, that all documents behind an alias have a text to embed.
+
+    Raises:
+        InputError: a field that has no embeddings.
+        NotFoundError, ConflictError: as `rehash_index`.
+    """
+    source = behind(engine, alias)
+    if _begun(engine, alias) is None:
+        read_field(engine, source).succession.check_can_embed(engine, source, encoder)
+
+
 def roll_back(
     engine: Engine,
     alias: str,
@@ -235,6 +246,15 @@ def roll_back(
         after.succession.check_takes_embeddings()
         check_dims(after, embeddings)
     re_embedded = moved.re_embedded
+    encoder = after.options().encoder
+    if encoder is not None and encoder != present.options().encoder:
+        if embeddings is not None:
+            raise InputError(
+                f"--vectors: {target!r} has its vectors made by the encoder {encoder.name}; leave "
+                f"it out"
+            )
+        if not moved.is_under_way:
+            present.succession.check_can_embed(engine, source, encoder)
     change = after.succession.change(present, embeddings, re_embedded=re_embedded)
     hasher = engine.run(after.hasher(written_before=embeddings is None))
     move = Move(

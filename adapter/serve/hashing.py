@@ -7,10 +7,20 @@ from typing import NamedTuple
 import orjson
 
 from ...ingest.documents import Document, put_anew, put_at, value_at
+from ...ingest.embedding import text_in
 from ...ingest.hashers import Hasher
 from ...ingest.json_values import JsonError, read_json, to_json
 from ..fields.field import Field
 from .answers import Json
+
+_BY_SCRIPT = (
+    "a script changed documents that are hashed; where it changed what is hashed, run: "
+    "meta4 index heal"
+)
+_TEXT_GONE = (
+    "a text was taken away, and the vector that may be made of it stays until this is run: "
+    "meta4 index heal"
+)
 
 
 class Made(NamedTuple):
@@ -19,12 +29,12 @@ class Made(NamedTuple):
     Attributes:
         json: as it goes on; None as it came.
         fault: why it cannot be hashed; then it does not go on.
-        has_script: whether a script changes it where nobody can hash what comes of it.
+        warning: what nobody can see to here, in words; empty where there is nothing.
     """
 
     json: bytes | None = None
     fault: str | None = None
-    has_script: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,9 +81,20 @@ class Ours:
             else:
                 written[i] = document.source
         return [
-            Made(fault=faults[i]) if i in faults else _made(source, written.get(i), is_part)
+            Made(fault=faults[i])
+            if i in faults
+            else _made(source, written.get(i), self._warning(source) if is_part else "")
             for i, (source, (_, is_part)) in enumerate(zip(sources, given, strict=True))
         ]
+
+    def _warning(self, source: Json | None) -> str:
+        """What is left undone of an update."""
+        part = {} if source is None else source.get("doc")
+        if source is not None and "script" in source:
+            return _BY_SCRIPT
+        if isinstance(part, dict) and any(_takes_text(part, one.hashed_by) for one in self.fields):
+            return _TEXT_GONE
+        return ""
 
     def _touched(self, part: Json) -> bool:
         """Whether a part says something of a hashed field: of others what is there stays."""
@@ -102,12 +123,19 @@ def _object(text: bytes) -> Json | None:
     return source if isinstance(source, dict) else None
 
 
-def _made(source: Json | None, written: Json | None, is_part: bool) -> Made:
-    has_script = is_part and source is not None and "script" in source
+def _takes_text(part: Json, hashed_by: Sequence[str]) -> bool:
+    """Whether a part takes away a text, and leaves the vector that may be made of it."""
+    vector, *texts = hashed_by
+    return not _says(part, vector) and any(
+        _says(part, text) and text_in(part, text) is None for text in texts
+    )
+
+
+def _made(source: Json | None, written: Json | None, warning: str) -> Made:
     if written is None or written == source:
-        return Made(has_script=has_script)
+        return Made(warning=warning)
     try:
-        return Made(to_json(written), has_script=has_script)
+        return Made(to_json(written), warning=warning)
     except JsonError as error:
         return Made(fault=f"cannot be written as JSON ({error})")
 

@@ -25,10 +25,6 @@ _PASSED_ON = "documents were passed on as they came, whether they are to be hash
 _UNSEEN = f"{_PASSED_ON}whoever writes may not read what their index says of that"
 _UNNAMED = f"{_PASSED_ON}the index is named by a date or in some other way that is not looked up"
 _UNREAD = f"{_PASSED_ON}only JSON is read here, plain or by gzip or deflate"
-_BY_SCRIPT = (
-    "a script changed documents that are hashed; where it changed what is hashed, run: "
-    "meta4 index heal"
-)
 
 
 class Writes:
@@ -193,8 +189,8 @@ class _Writing:
                 return [Made()] * len(given)
             if now.specs != ours.specs:
                 made = await asyncio.to_thread(now.made, given)
-        if any(one.has_script for one in made):
-            self._warn(_BY_SCRIPT)
+        for warning in {one.warning: None for one in made if one.warning}:
+            self._warn(warning)
         return made
 
     def _refuse(self, line: Line, reason: str) -> None:

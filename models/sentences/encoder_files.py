@@ -8,7 +8,7 @@ import orjson
 from ...errors import ArtifactError
 
 NETWORK, TOKENIZER = "model.onnx", "tokenizer.json"
-_CONFIG, _WEIGHTS = "config.json", "model."
+_TELLS = ".md"
 _LENGTH, _POOLING = "sentence_bert_config.json", Path("1_Pooling", "config.json")
 #: Where a folder does not say how long a text may be: what the encoders of this kind take.
 _MOST_TOKENS = 256
@@ -16,8 +16,11 @@ _OLD_MODE = "pooling_mode_"
 
 
 def is_deciding(file: Path) -> bool:
-    """Whether an encoder's vectors depend on a file of its folder; weights may be in several."""
-    return file.name in (TOKENIZER, _LENGTH, _CONFIG) or file.name.startswith(_WEIGHTS)
+    """Whether an encoder's vectors may depend on a file of its folder.
+
+    Weights lie in files of any name beside a network: what only tells of it is left out alone.
+    """
+    return file.is_file() and not file.name.startswith(".") and file.suffix != _TELLS
 
 
 def read_settings(file: Path) -> dict[str, Any]:

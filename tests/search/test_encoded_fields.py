@@ -209,11 +209,17 @@ def test_through_the_gateway(node, engine, index_name, made):
         send("POST", "_update/4", {"doc": {FIELD: GIVEN}})
         send("POST", "_update/5", {"doc": {FIELD: None, TEXT: None}})
         send("POST", "_update/6", {"doc": {"n": 3}})
+        send("POST", "_update/given", {"doc": {TEXT: "paris"}})
         made |= {"new": mean_of_words("in paris"), "3": mean_of_words("germany")}
-        made["4"] = np.array(GIVEN)
+        made |= {"4": np.array(GIVEN), "given": mean_of_words("paris")}
         del made["5"]
         assert_as_wanted(engine, index_name, made)
         assert heal_index(engine, index_name, dry_run=True) == 0
+        gone = json.dumps({"doc": {TEXT: None}})
+        status, told, _ = ask(url, "POST", f"/{index_name}/_update/7", gone, headers)
+        assert status == 200
+        assert "a text was taken away" in told["warning"]
+        assert heal_index(engine, index_name) == 1
         clause = {"query": {"meta4_similar": {FIELD: {"text": "in paris", "k": 3}}}}
         assert len(ids(send("POST", "_search", clause))) == 3
         status, _, page = ask(url, "GET", f"/_meta4/search/{index_name}?text=berlin&k=3")
@@ -276,6 +282,7 @@ def test_an_index_moves_to_another_encoder(node, engine, index_name, made, encod
         (("--embedder", "nothing", "--from", TEXT), "expected minilm-l6 or a folder"),
         (("--from", TEXT), "--embedder and --from belong together"),
         (("--embedder", "ENCODER", "--from", FIELD), "the texts are in the field"),
+        (("--embedder", "ENCODER", "--from", f"{FIELD}.text"), "or one is inside the other"),
         (("--embedder", "ENCODER", "--from", TEXT, "--hashing", "server"), "no pipeline runs"),
         (("--embedder", "OTHER", "--from", TEXT), "its vectors have 5 dimensions"),
     ],

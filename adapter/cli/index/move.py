@@ -102,6 +102,8 @@ def rehash_command(
     before = read_field(engine, alias)
     encoder = _encoder(before, embedder, source)
     embeddings = _embeddings(before, vectors, ids)
+    if encoder is not None:
+        rehashing.check_encoder(engine, alias, encoder)
     if embeddings is not None:
         rehashing.check_embeddings(engine, alias, embeddings)  # before a model is stored
     if reference is not None:

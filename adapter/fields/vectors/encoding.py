@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ....errors import ClauseError, ConflictError, InputError
 from ....ingest.documents import Document, remove_at, value_at
-from ....ingest.embedding import EmbeddingHasher, text_in
+from ....ingest.embedding import EmbeddingHasher, text_fault, text_in
 from ....ingest.hashers import Hasher
 from ....mappings.fields import HashedField
 from ....mappings.spec import BoundEncoder, IndexSpec
@@ -29,10 +29,10 @@ def check_encoder(encoder: BoundEncoder, field: str, model: HashModel) -> None:
         ArtifactError, ConflictError, MissingExtraError: it cannot be loaded; see `encoder_of`.
     """
     HashedField(encoder.source)
-    if encoder.source == field:
+    if f"{encoder.source}.".startswith(f"{field}.") or f"{field}.".startswith(f"{encoder.source}."):
         raise InputError(
-            f"--from {field}: the texts are in the field that their vectors are to be in; name "
-            f"another with --field"
+            f"--from {encoder.source}: the texts are in the field {field!r} that their vectors are "
+            f"to be in, or one is inside the other; name another with --field"
         )
     dims = encoder_of(encoder).dims
     if dims != model.dims:
@@ -122,8 +122,9 @@ def vectors_of_texts(
     texts = list({operand.text: None for operand in operands if operand.text is not None})
     if bound is None or not texts:
         return {}
-    if not all(text.strip() for text in texts):
-        raise ClauseError("text: expected a text, got one that says nothing")
+    for text in texts:
+        if (fault := text_fault(text)) is not None or not text.strip():
+            raise ClauseError(f"text: {fault or 'expected a text, got one that says nothing'}")
 
     def encode(_: Engine) -> NDArray[np.float32]:
         return encoder_of(bound).encode(texts).embeddings

@@ -12,6 +12,9 @@ from ....models.embeddings import as_embedding
 from ...search.clauses import Operand
 from ...search.sites import Site
 
+#: Characters of a text in a message.
+_SHOWN = 40
+
 
 def vectors_of(
     site: Site,
@@ -44,7 +47,8 @@ def vectors_of(
                     f"bound to it that makes them of texts; ask with 'id' or 'vector', or make the "
                     f"index with: meta4 index create --embedder"
                 )
-            return texts[operand.text]
+            what = f"text {operand.text[:_SHOWN]!r}"
+            return as_embedding(texts[operand.text], spec.dims, what=what)
         return as_embedding(operand.vector, spec.dims, what="query vector")
 
     return np.array([vector(operand) for operand in site.clause.operands])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import InputError
+from ....ingest.embedding import text_in
 from ....ingest.files.new_embeddings import NewEmbeddings
 from ....mappings.spec import BoundEncoder, FirstPhase, ModelRef
 from ....models.embeddings import Progress, as_embedding, unit
@@ -46,15 +47,14 @@ class VectorSuccession(Succession):
         """See `Succession`: it does."""
 
     def check_can_embed(self, engine: Engine, index: str, encoder: BoundEncoder) -> None:
-        """See `Succession`."""
-        has_vector, has_text = (
-            {"exists": {"field": one}} for one in (self._spec.field, encoder.source)
-        )
-        lacking: Json = {"bool": {"filter": [has_vector], "must_not": [has_text]}}
-        n = engine.count(index, lacking)
+        """See `Succession`. By what documents say: not every field can be asked for."""
+        body = {"query": {"exists": {"field": self._spec.field}}, "_source": [encoder.source]}
+        n, first = 0, list[str]()
+        for hit in engine.scan(index, body):
+            if text_in(hit.get("_source", {}), encoder.source) is None:
+                n += 1
+                first = [*first, hit["_id"]][:NAMED]
         if n:
-            hits = engine.search(index, {"size": NAMED, "_source": False, "query": lacking})
-            first = [hit["_id"] for hit in hits["hits"]["hits"]]
             raise without_text(n, first, encoder)
 
     def rehashed(
@@ -100,6 +100,7 @@ class VectorSuccession(Succession):
             "outlook": None,
             "former_models": (str(before.model),),
             "encoder": encoder or before.encoder,
+            "hashing": before.hashing if encoder is None else "client",  # no pipeline embeds
         }
         return self._field.of(engine, before.model_copy(update=changes), model)
 
