@@ -118,6 +118,9 @@ def search(site):
     run("analogy", "man", "king", "woman", "--index", BASE)
     run("explain", body, "--index", BASE)
     run("eval", BASE, "--queries", 3)
+
+
+def duplicates(site):
     run("duplicates", BASE, "--min-cosine", 0.9)
 
 
@@ -167,7 +170,8 @@ def push(site):
 
 
 COMMANDS = {
-    "`similar`, `analogy`, `explain`, `eval`, `duplicates`": search,
+    "`similar`, `analogy`, `explain`, `eval`": search,
+    "`duplicates`": duplicates,
     "`index list`": lambda site: run("index", "list"),
     "`index show`": lambda site: run("index", "show", BASE),
     "`index create`": make,
