@@ -308,6 +308,29 @@ def test_the_nearest_are_of_those_that_one_may_see(site, sample, recall):
 
 
 @pytest.mark.parametrize("site", ["opensearch"], indirect=True)
+@pytest.mark.parametrize("fusion", ["rrf", "weighted"])
+def test_what_is_fused_is_of_those_that_one_may_see(site, sample, fusion):
+    """The engine adds the score of its own query to each document's, last of all to the fused."""
+    mine: dict = {"term": {"tenth": 3}}
+    factor = {"field": "rank", "factor": 0.1}
+    scored = {"function_score": {"query": mine, "field_value_factor": factor}}
+    limited, admin = reader(site, READS, dls=json.dumps(scored)), Meta4(site.url("admin"))
+    for query in sample.vectors[2000:2010]:
+        similar = {FIELD: {"vector": query.tolist(), "recall": 1.0}}
+        words = {"range": {"rank": {"gte": 300}}}
+        hybrid = {"meta4_hybrid": {"query": words, "similar": similar, "fusion": fusion, "k": 20}}
+        body = {"_source": False, "query": hybrid}
+        within = {**body, "query": {"bool": {"must": [hybrid], "filter": [mine]}}}
+        seen, wanted = (
+            [(hit["_id"], hit["_score"]) for hit in answer["hits"]["hits"]]
+            for answer in (limited.search(index=BASE, body=body),
+                           admin.search(index=BASE, body=within))
+        )  # fmt: skip
+        assert len(seen) == 20
+        assert seen == wanted
+
+
+@pytest.mark.parametrize("site", ["opensearch"], indirect=True)
 def test_who_asks_through_an_alias_must_see_its_filter(site, sample):
     alias = site.new()
     add = {"index": BASE, "alias": alias, "filter": {"term": {"tenth": 3}}}
