@@ -27,10 +27,10 @@ from ..search.hybrid import asked_of_field, planned_as
 from ..search.planned import Planned, PlannedClause
 from ..search.rewriter import (
     FUSED,
-    WEIGHT,
     heavy,
     in_two,
     is_ordered,
+    lightened,
     one_request,
     page_size,
     with_documents,
@@ -234,7 +234,7 @@ class Core:
             del hits[page:]
             if one.hides:
                 for hit in hits:
-                    hit["_score"] /= WEIGHT
+                    hit["_score"] = lightened(hit["_score"])
                 answer["hits"]["max_score"] = None
             is_short = _is_short(answer, page, k)
             further = None
@@ -270,9 +270,9 @@ class Core:
         answer = yield from self._finder.ask(known, weighed)
         for hit in answer["hits"]["hits"]:
             if hit["_score"] is not None:
-                hit["_score"] /= WEIGHT
+                hit["_score"] = lightened(hit["_score"])
         if answer["hits"].get("max_score") is not None:
-            answer["hits"]["max_score"] /= WEIGHT
+            answer["hits"]["max_score"] = lightened(answer["hits"]["max_score"])
         return answer
 
     def hasher(self, index: str) -> Steps[Hasher]:

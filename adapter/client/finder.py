@@ -10,7 +10,7 @@ from ..engines.calls import Calls, Steps
 from ..engines.joint import all_well, joined
 from ..search.clauses import MAX_K
 from ..search.planned import Planned, PlannedClause
-from ..search.rewriter import TIE_MARGIN, WEIGHT, nearest_request, scores_request
+from ..search.rewriter import TIE_MARGIN, lightened, nearest_request, scores_request
 
 Body = dict[str, Any]
 #: Hits of a clause, and the clause as it was asked at last.
@@ -67,20 +67,18 @@ class Finder:
         if not hits:
             return ()
         answer = yield from self.ask(known, scores_request(one, hits))
-        scored: list[Body] = answer["hits"]["hits"]
-        return scored
+        return _lightened(one, answer)
 
     def _nearest(
         self, known: HashedIndex, one: PlannedClause
     ) -> Steps[tuple[list[Body], PlannedClause]]:
         """What one search finds, best first, and the search as it was made at last."""
-        weight = WEIGHT if one.hides else 1.0
         k, margin = one.n_found, TIE_MARGIN
         while True:
             request = nearest_request(one, margin)
             one, answer = yield from self.ask_counting(known, one, request)
-            hits: list[Body] = answer["hits"]["hits"]
-            further = one.further([hit["_score"] / weight for hit in hits[:k]], k)
+            hits = _lightened(one, answer)
+            further = one.further([hit["_score"] for hit in hits[:k]], k)
             if further is not None:
                 if len(hits) < k:
                     yield from self.check_unmoved(known)
@@ -117,6 +115,15 @@ class Finder:
         """
         if (yield from self._catalog.has_moved(known.name)):
             raise _moved(known)
+
+
+def _lightened(one: PlannedClause, answer: Body) -> list[Body]:
+    """Hits with the scores that a clause gives them."""
+    hits: list[Body] = answer["hits"]["hits"]
+    if one.hides:
+        for hit in hits:
+            hit["_score"] = lightened(hit["_score"])
+    return hits
 
 
 def _moved(known: HashedIndex) -> MovedError:

@@ -83,7 +83,7 @@ class Parameter(BaseModel):
         if self.type not in _BOUNDED and not (self.min is None and self.max is None):
             raise ValueError(f"'min' and 'max' are for numbers, and this is a {self.type}")
         if not self._is_within(self.sample()) and not self.has_default:
-            raise ValueError(f"no such number is {self._expected}")
+            raise ValueError(f"no number is {self._expected}")
         if self.has_default:
             self.checked("default", self.default)
         return self

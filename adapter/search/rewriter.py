@@ -11,6 +11,8 @@ What a clause becomes is known to the kind of field that it asks of (`meta4.adap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .clauses import MAX_K
 from .planned import Body, Hit, Planned, PlannedClause, documents
 from .sites import DEFINITIONS, Path, Site, number_in
@@ -48,7 +50,7 @@ _OF_THE_PAGE = frozenset(
 _TOLD = ("_name", "inner_hits")
 #: Of a score that others are added to, which are then too small for a digit of float32. A power
 #: of two: what is divided by it again has the digits that it had.
-WEIGHT = 2.0**40
+_WEIGHT = 2.0**40
 #: Documents that a clause names and leaves out, of which none is told apart: those of an analogy.
 _TUNED_FOR = 3
 #: What of a body takes two requests where nothing else does.
@@ -194,7 +196,12 @@ def _by_itself(one: PlannedClause, query: Body) -> Body:
 
 def heavy(query: Body) -> Body:
     """So heavy that what the engine adds to the scores does not matter."""
-    return {"bool": {"must": [query], "boost": WEIGHT}}
+    return {"bool": {"must": [query], "boost": _WEIGHT}}
+
+
+def lightened(score: float) -> float:
+    """A score of `heavy` as the engine would have told it: float32 in its shortest digits."""
+    return float(str(np.float32(score) / np.float32(_WEIGHT)))
 
 
 def _as_named(one: Planned, query: Body) -> Body:

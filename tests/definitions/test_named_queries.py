@@ -242,4 +242,4 @@ def test_aggregations_and_other_orders_are_shown(engine, words, put, query):
     assert '"most"' in table and words.words[1] in table
     arguments = ("query", "run", query, "-p", "n=0", "--json")
     shown = json.loads(meta4_here(*arguments, url=engine.url).stdout)
-    assert shown["hits"] == [] and shown["aggregations"]["most"]["value"] == 11_999
+    assert shown["hits"]["hits"] == [] and shown["aggregations"]["most"]["value"] == 11_999

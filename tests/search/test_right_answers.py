@@ -11,7 +11,7 @@ from support.vectors import unit
 from support.words import FIELD
 
 from meta4 import Document, DocumentHasher, HashModel, Meta4
-from meta4.adapter.client.core import Core
+from meta4.adapter.client.finder import Finder
 from meta4.adapter.engines.opensearch import OpenSearchEngine
 from meta4.adapter.load.loader import load_documents
 from meta4.adapter.manage.indexes import create_index
@@ -353,17 +353,17 @@ def test_a_document_that_is_deleted_between_the_two_requests(
 ):
     """Ties at the end of a page take a second request, by ids."""
     make_index(m8, docs=rows(np.repeat(x[:3], 4, axis=0)), hashing="client")
-    gone, real = [], Core._nearest
+    gone, real = [], Finder._nearest
 
-    def nearest_and_gone(core, known, one):
-        hits, last = yield from real(core, known, one)
+    def nearest_and_gone(finder, known, one):
+        hits, last = yield from real(finder, known, one)
         if not gone:
             gone.append(hits[0]["_id"])
             engine.request("DELETE", f"/{index_name}/_doc/{gone[0]}")
             engine.refresh(index_name)
         return hits, last
 
-    monkeypatch.setattr(Core, "_nearest", nearest_and_gone)
+    monkeypatch.setattr(Finder, "_nearest", nearest_and_gone)
     found = ids(Meta4(engine).search(index=index_name, body={"query": similar(x[0], 2)}))
     assert len(found) == 2
     assert len(gone) == 1

@@ -327,7 +327,11 @@ def test_what_is_fused_is_of_those_that_one_may_see(site, sample, fusion):
                            admin.search(index=BASE, body=within))
         )  # fmt: skip
         assert len(seen) == 20
-        assert seen == wanted
+        if fusion == "rrf":
+            assert seen == wanted
+        else:  # cosines are a script's there, whose last digit may be another
+            scores = [score for _, score in wanted]
+            assert [score for _, score in seen] == pytest.approx(scores, abs=5e-7)
 
 
 @pytest.mark.parametrize("site", ["opensearch"], indirect=True)
