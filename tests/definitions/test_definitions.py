@@ -250,9 +250,8 @@ OF_TYPE = {
 plain = st.text(st.characters(exclude_characters="{}", exclude_categories=["Cs"]), max_size=6)
 
 
-#: Short as they are, these may be drawn, below which no place may be.
 #: Hypothesis draws words out of the source, too: of these a place below is refused.
-REFUSED = placing._LANGUAGES | placing._SHAPES | placing._PATTERNS | {"script"}
+REFUSED = placing._LANGUAGES | placing._SHAPES | placing._PATTERNS | {"script", "pit"}
 keys = plain.filter(lambda key: key not in REFUSED and not key.endswith(("_script", "_template")))
 
 
