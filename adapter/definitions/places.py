@@ -113,8 +113,8 @@ def check_place(place: Place, parameters: Mapping[str, Parameter]) -> None:
                 f"{place}: a {kind} cannot stand inside a longer text; let the place be the whole "
                 f"string, or declare one of {', '.join(sorted(IN_TEXT))}"
             )
+    is_number = place.is_whole and parameters[place.names[0]].type in _NUMERIC
     for at, key in enumerate(place.path):
-        is_number = place.is_whole and parameters[place.names[0]].type in _NUMERIC
         if key in _SHAPES and not is_number:
             raise InputError(
                 f"{place}: a text may be a shape below '{key}', and not the one that was meant; "

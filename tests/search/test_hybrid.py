@@ -320,6 +320,7 @@ def test_explain_tells_of_both(world):
         ({"window": 20_000}, "window: .* less than or equal to 10000"),
         ({"query": {}}, "query: "),
         ({"query": {"meta4_similar": {"v": {"id": "a"}}}}, "'query' is one of the engine's"),
+        ({"query": {"bool": {"must": [{"knn": {"v": {"k": 3}}}]}}}, "by the engine"),
         ({"similar": {"v": {"id": "a", "boost": 2.0}}}, "stand beside 'similar'"),
         ({"similar": {"v": {"id": "a"}, "w": {"id": "a"}}}, "similar: "),
         ({"similar": {"v": {}}}, "similar.v: give either 'id'"),
